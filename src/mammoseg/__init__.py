@@ -1,0 +1,3 @@
+"""mammoseg: from a DICOM mammography archive to defensible mass-segmentation numbers."""
+
+__version__ = "0.1.0"

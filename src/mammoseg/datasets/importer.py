@@ -1,0 +1,117 @@
+"""The one interface of all releases: what a data set is to the rest of the program."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from mammoseg.errors import Unusable
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One image file of a release, before it has been opened: what path and tables say of it.
+
+    Attributes
+    ----------
+    image : str
+        Path of the image below the root, with forward slashes.
+    annotations : tuple of str
+        Paths below the root of all files that the image's masses come from; their bytes decide whether masks are redone.
+    facts : mapping of str to str
+        What the importer learnt from names and tables and needs later; values are text.
+    """
+
+    image: str
+    annotations: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One usable image: who, which breast, which view.
+
+    Attributes
+    ----------
+    key : str
+        Identifies the image inside its site for ever (SOP instance UID or the release's own key); moving the file does not change it.
+    patient, study : str
+        As in the release; pseudonyms are made of them later.
+    laterality : str
+        ``"L"``, ``"R"`` or ``""`` where unknown.
+    view : str
+        ``"CC"``, ``"MLO"``, … or ``""``.
+    pixel_spacing_mm : float or None
+        Of the stored pixels, in millimetres; None where neither header nor release say.
+    n_masses : int or None
+        Annotated masses; None where the release says nothing of this image (then it has no reference).
+    extra : mapping of str to str
+        Further columns to carry along (birads, density, …), in snake_case.
+    """
+
+    key: str
+    patient: str
+    study: str
+    laterality: str
+    view: str
+    pixel_spacing_mm: float | None
+    n_masses: int | None
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A file of the release that is not used: its path below the root, a reason code and a sentence without identifiers."""
+
+    path: str
+    reason: str
+    explanation: str
+
+
+class Importer(ABC):
+    """A release on disk. Importers read and never write; the order of directories does not matter to them.
+
+    Parameters
+    ----------
+    root : Path
+        The data set's root as the config names it.
+    """
+
+    def __init__(self, root: Path):
+        self.root = Path(root)
+
+    @abstractmethod
+    def candidates(self) -> tuple[list[Candidate], list[SetAside]]:
+        """Find the images by names and tables alone, without opening one.
+
+        Raises
+        ------
+        UserError
+            Where the folder is not such a release; says what was expected.
+        """
+
+    @abstractmethod
+    def describe(self, candidate: Candidate, header: Dataset | None) -> Case:
+        """Describe one image. `header` is the DICOM header without pixels, None for PNG, JPEG and TIFF.
+
+        Raises
+        ------
+        Unusable
+            Where this image cannot be used.
+        """
+
+    @abstractmethod
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
+        """Masks of the masses, one boolean (rows, columns) array per mass in image pixels; empty where there is none.
+
+        Raises
+        ------
+        Unusable
+            Where an annotation cannot be read or does not fit the image.
+        """
+
+
+__all__ = ["Candidate", "Case", "Importer", "SetAside", "Unusable"]

@@ -1,0 +1,76 @@
+"""Which breast, which view, how large a pixel: from the header alone."""
+
+from pydicom.dataset import Dataset
+
+from mammoseg.dicom.values import first_item, numbers, text
+
+VIEWS = frozenset({"CC", "MLO", "ML", "LM", "LMO", "FB", "SIO", "ISO", "XCC", "XCCL", "XCCM"})
+# PS3.16 CID 4014 by SNOMED CT code; the older code of schemes SRT and SNM3 beside it. FB: from below.
+VIEW_CODES = {
+    **dict.fromkeys(("399162004", "R-10242"), "CC"),
+    **dict.fromkeys(("399368009", "R-10226"), "MLO"),
+    **dict.fromkeys(("399260004", "R-10224"), "ML"),
+    **dict.fromkeys(("399352003", "R-10228"), "LM"),
+    **dict.fromkeys(("399099002", "R-10230"), "LMO"),
+    **dict.fromkeys(("399196006", "R-10244"), "FB"),
+    **dict.fromkeys(("399192008", "R-1024A"), "XCCL"),
+    **dict.fromkeys(("399101009", "R-1024B"), "XCCM"),
+}
+SPECIMEN_CODES = frozenset({"127457009", "G-8310"})
+SIDES = {"SIN": "L", "DEX": "R"}
+
+
+def laterality_and_view(header: Dataset) -> tuple[str, str]:
+    """Side and view of a mammogram.
+
+    ViewPosition may be a view, or side and view in one word (RMLO). Where it is empty, some devices write both into
+    AcquisitionDeviceProcessingDescription ("MLO SIN", "CC DEX"); last comes ViewCodeSequence. The side is
+    ImageLaterality's, then Laterality's, then what came with the view. DATASETS.md 3 and 7.
+
+    Returns
+    -------
+    laterality : str
+        ``"L"``, ``"R"`` or ``""``.
+    view : str
+        One of `VIEWS`, or ``""``.
+    """
+    side, view = _split(text(header, "ViewPosition").upper())
+    if not view:
+        words = text(header, "AcquisitionDeviceProcessingDescription").upper().split()
+        if len(words) >= 2 and words[0] in VIEWS and words[1] in SIDES:
+            view, side = words[0], SIDES[words[1]]
+    if not view:
+        view = VIEW_CODES.get(_view_code(header), "")
+    named = (text(header, keyword).upper() for keyword in ("ImageLaterality", "Laterality"))
+    return next((n for n in named if n in ("L", "R")), side), view
+
+
+def is_specimen(header: Dataset) -> bool:
+    """Whether the header says that the image shows removed tissue and not a breast."""
+    return _view_code(header) in SPECIMEN_CODES or "SPECIMEN" in text(header, "ImageType").upper().split("\\")
+
+
+def pixel_spacing_mm(header: Dataset) -> float | None:
+    """Side of a square pixel in millimetres: PixelSpacing, else ImagerPixelSpacing (at the detector, not in the breast).
+
+    None where neither is given, or where they are no positive numbers or not square within 1 %.
+    """
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        spacing = numbers(header, keyword)
+        if len(spacing) == 2 and min(spacing) > 0:
+            return spacing[0] if max(spacing) <= 1.01 * min(spacing) else None
+    return None
+
+
+def _split(position: str) -> tuple[str, str]:
+    """Side and view of a ViewPosition: ``"MLO"`` → ``("", "MLO")``, ``"RMLO"`` → ``("R", "MLO")``."""
+    if position in VIEWS:
+        return "", position
+    if position[:1] in ("L", "R") and position[1:] in VIEWS:
+        return position[0], position[1:]
+    return "", ""
+
+
+def _view_code(header: Dataset) -> str:
+    item = first_item(header, "ViewCodeSequence")
+    return "" if item is None else text(item, "CodeValue")

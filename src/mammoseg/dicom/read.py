@@ -1,0 +1,216 @@
+"""Opening DICOM files: headers, pixels, and the reasons why a file is not a mammogram that can be shown.
+
+Explanations hold nothing of the file but its transfer syntax; pydicom's own messages, which quote values, are silenced.
+"""
+
+import logging
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom import uid
+from pydicom.dataset import FileDataset
+from pydicom.filereader import read_partial
+
+from mammoseg.dicom.position import is_specimen
+from mammoseg.dicom.values import integer, text
+from mammoseg.errors import Unusable
+
+# pydicom warns about odd values by quoting them, when it reads and again when a value is first asked for. A quoted value
+# may be a name, and what is logged ends in results/logs: so these warnings are off for good, not only while reading.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", module=r"pydicom\.")
+
+MAX_PIXELS = 100_000_000  # the largest mammograms, scanned films, have about 30 million
+PIXEL_DATA = 0x7FE00010
+UNDEFINED_LENGTH = 0xFFFFFFFF
+ENCODINGS = {
+    (True, True): uid.ImplicitVRLittleEndian,
+    (False, True): uid.ExplicitVRLittleEndian,
+    (False, False): uid.ExplicitVRBigEndian,
+}
+TOMOSYNTHESIS = (
+    uid.BreastTomosynthesisImageStorage,
+    uid.BreastProjectionXRayImageStorageForPresentation,
+    uid.BreastProjectionXRayImageStorageForProcessing,
+)
+FOR_PROCESSING = (
+    uid.DigitalMammographyXRayImageStorageForProcessing,
+    uid.DigitalXRayImageStorageForProcessing,
+)
+MODALITIES = ("MG", "CR", "DX", "")  # of mammograms; films and re-exports are secondary captures
+SYNTHETIC = {"TOMO_2D", "GENERATED_2D"}  # ImageType of 2-D images computed from a tomosynthesis
+
+
+def read_header(path: str | os.PathLike) -> FileDataset:
+    """Read everything before the pixels, and refuse what no data set can use.
+
+    Parameters
+    ----------
+    path : path
+        A DICOM file; preamble and meta group may be missing.
+
+    Returns
+    -------
+    FileDataset
+        Without PixelData; its ``file_meta`` has a TransferSyntaxUID.
+
+    Raises
+    ------
+    Unusable
+        ``unreadable``, ``not_dicom``, ``no_pixels``, ``bad_header``, ``too_large``, ``truncated``, ``pixel_length``,
+        ``multi_frame``, ``for_processing``, ``colour``.
+    """
+    return _parse(Path(path), whole=False)
+
+
+def read_pixels(path: str | os.PathLike) -> FileDataset:
+    """Read and decode a whole file; ``pixel_array`` of the returned dataset is there already.
+
+    Raises
+    ------
+    Unusable
+        As `read_header`; ``undecodable`` where no installed decoder can read the pixels, ``constant_image`` where all
+        pixels are equal (a black frame after a failed decoding somewhere upstream must not pass for a mammogram).
+    """
+    dataset = _parse(Path(path), whole=True)
+    words, low_bits = stored_words(dataset), (1 << dataset.BitsStored) - 1
+    glimpse = words[::64, ::64] & low_bits
+    if glimpse.min() == glimpse.max():  # nearly always false, which spares a pass over all pixels
+        values = words & low_bits
+        if values.min() == values.max():
+            raise Unusable("constant_image", "all its pixels have the same value")
+    return dataset
+
+
+def check_usable(header: FileDataset, secondary_capture: bool = False) -> None:
+    """Refuse images that are no mammograms of a breast. Whatever the header does not say is given the benefit of the doubt.
+
+    Parameters
+    ----------
+    header : Dataset
+        Of `read_header`.
+    secondary_capture : bool
+        Accept secondary captures and modality OT, which INbreast and digitised films are.
+
+    Raises
+    ------
+    Unusable
+        ``secondary_capture``, ``not_mammography``, ``synthetic_2d``, ``specimen``.
+    """
+    sop_class, modality = text(header, "SOPClassUID"), text(header, "Modality").upper()
+    captured = sop_class.startswith(uid.SecondaryCaptureImageStorage) or modality == "OT"
+    if captured and not secondary_capture:
+        raise Unusable("secondary_capture", "it is a secondary capture, not an image from a mammography system")
+    if modality not in MODALITIES and not captured:
+        raise Unusable("not_mammography", "its modality is not one of mammography")
+    if SYNTHETIC & set(text(header, "ImageType").upper().split("\\")):
+        raise Unusable("synthetic_2d", "it was computed from a tomosynthesis")
+    if is_specimen(header):
+        raise Unusable("specimen", "it shows a specimen, not a breast")
+
+
+def stored_words(dataset: FileDataset) -> np.ndarray:
+    """Decode the pixels by the installed decoders in turn.
+
+    Returns
+    -------
+    (rows, columns) array of uint8 or uint16
+        The words as they are stored: signed values as two's complement, bits outside BitsStored not cleared.
+
+    Raises
+    ------
+    Unusable
+        ``undecodable``.
+    """
+    try:
+        array = dataset.pixel_array
+    except Exception:  # a dozen libraries decode, and each raises its own; their texts may quote the file
+        raise _undecodable(dataset) from None
+    if array.shape != (dataset.Rows, dataset.Columns) or array.itemsize * 8 != dataset.BitsAllocated:
+        raise _undecodable(dataset)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return np.ascontiguousarray(array).view(f"u{array.itemsize}")
+
+
+def _undecodable(dataset: FileDataset) -> Unusable:
+    syntax = dataset.file_meta.TransferSyntaxUID if hasattr(dataset, "file_meta") else uid.UID("")
+    name = syntax.name if syntax in uid.AllTransferSyntaxes else "none that is known"
+    return Unusable("undecodable", f"no installed decoder can read its pixels; transfer syntax: {name}")
+
+
+def _parse(path: Path, whole: bool) -> FileDataset:
+    """Read a file, up to the pixels or with them, and check its structure."""
+    pixel_lengths: list[int] = []
+
+    def at_pixels(tag, vr, length) -> bool:
+        if tag == PIXEL_DATA:
+            pixel_lengths.append(length)
+        return tag >= PIXEL_DATA and not whole
+
+    try:
+        with path.open("rb") as f:
+            dataset = read_partial(f, stop_when=at_pixels, force=True)  # force: no preamble; what it is shows below
+            left = os.fstat(f.fileno()).st_size - f.tell()
+    except OSError:
+        raise Unusable("unreadable", "the file cannot be opened or read") from None
+    except Exception:  # pydicom raises almost anything on bytes that are no DICOM
+        raise Unusable("not_dicom", "it is not a DICOM file, or damaged beyond reading") from None
+    if not pixel_lengths:
+        if integer(dataset, "Rows") is None and "SOPClassUID" not in dataset:
+            raise Unusable("not_dicom", "it is not a DICOM file, or damaged beyond reading")
+        raise Unusable("no_pixels", "it holds no pixel data")
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        dataset.file_meta.TransferSyntaxUID = ENCODINGS[dataset.original_encoding]
+    check_image(dataset)
+    _check_length(dataset, pixel_lengths[0], left if not whole else None)
+    return dataset
+
+
+def check_image(header: FileDataset) -> None:
+    """Refuse headers that do not describe one grey image of a sensible size.
+
+    Raises
+    ------
+    Unusable
+        ``bad_header``, ``too_large``, ``multi_frame``, ``for_processing``, ``colour``.
+    """
+    sop_class = text(header, "SOPClassUID")
+    if sop_class in TOMOSYNTHESIS or (integer(header, "NumberOfFrames") or 1) > 1:
+        raise Unusable("multi_frame", "it is a tomosynthesis or holds several frames")
+    if sop_class in FOR_PROCESSING or text(header, "PresentationIntentType").upper() == "FOR PROCESSING":
+        raise Unusable("for_processing", "it is raw detector data (FOR PROCESSING), not meant to be shown")
+    if integer(header, "SamplesPerPixel") != 1 or text(header, "PhotometricInterpretation") not in (
+        "MONOCHROME1",
+        "MONOCHROME2",
+    ):
+        raise Unusable("colour", "it is not a grey image (MONOCHROME1 or MONOCHROME2 with one sample per pixel)")
+    rows, columns = integer(header, "Rows"), integer(header, "Columns")
+    if not rows or not columns or rows < 0 or columns < 0:
+        raise Unusable("bad_header", "Rows or Columns is missing or zero")
+    if rows * columns > MAX_PIXELS:
+        raise Unusable("too_large", f"it claims more than {MAX_PIXELS // 1_000_000} million pixels")
+    allocated, stored = integer(header, "BitsAllocated"), integer(header, "BitsStored")
+    if allocated not in (8, 16) or stored is None or not 1 <= stored <= allocated:
+        raise Unusable("bad_header", "BitsAllocated is not 8 or 16, or BitsStored does not fit it")
+    if integer(header, "PixelRepresentation") not in (0, 1):
+        raise Unusable("bad_header", "PixelRepresentation is missing or neither 0 nor 1")
+
+
+def _check_length(header: FileDataset, length: int, left: int | None) -> None:
+    """Refuse uncompressed pixels that are not as long as the header says.
+
+    `left` is the number of bytes from the start of the pixel element to the end of the file, where it is known.
+    """
+    syntax = header.file_meta.TransferSyntaxUID
+    if syntax.is_encapsulated if syntax in uid.AllTransferSyntaxes else length == UNDEFINED_LENGTH:
+        return
+    expected = header.Rows * header.Columns * header.BitsAllocated // 8
+    if length not in (expected, expected + expected % 2):
+        raise Unusable("pixel_length", f"its pixel data has {length} bytes, its header asks for {expected}")
+    if left is not None and left < length and syntax != uid.DeflatedExplicitVRLittleEndian:
+        raise Unusable("truncated", "the file ends before its pixels do")

@@ -1,0 +1,45 @@
+"""Values of DICOM attributes as they are found in the wild: missing, empty, of the wrong type or broken."""
+
+import math
+
+from pydicom.dataset import Dataset
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """Value of an attribute as text without padding; several values are joined by a backslash, as in the file.
+
+    Empty where the attribute is missing, empty or cannot be read.
+    """
+    values = _values(dataset, keyword)
+    return "\\".join(str(v) for v in values).strip(" \0\n\r\t")
+
+
+def numbers(dataset: Dataset, keyword: str) -> list[float]:
+    """Values of an attribute as numbers; empty where it is missing or empty, or where one of them is no finite number."""
+    try:
+        values = [float(v) for v in _values(dataset, keyword)]
+    except (TypeError, ValueError):
+        return []
+    return values if all(math.isfinite(v) for v in values) else []
+
+
+def integer(dataset: Dataset, keyword: str) -> int | None:
+    """Value of an attribute that holds one whole number; None where it does not."""
+    values = numbers(dataset, keyword)
+    return int(values[0]) if len(values) == 1 and values[0] == int(values[0]) else None
+
+
+def first_item(dataset: Dataset, keyword: str) -> Dataset | None:
+    """First item of a sequence; None where there is none."""
+    values = _values(dataset, keyword)
+    return values[0] if values and isinstance(values[0], Dataset) else None
+
+
+def _values(dataset: Dataset, keyword: str) -> list:
+    try:
+        value = dataset.get(keyword)  # pydicom converts the bytes only now, and raises whatever the conversion raises
+    except Exception:
+        return []
+    if value is None or (isinstance(value, str | bytes) and not value):
+        return []
+    return [value] if isinstance(value, str | bytes) or not hasattr(value, "__iter__") else list(value)

@@ -1,0 +1,153 @@
+"""The qualitative figure: cases from the best to the worst, image, reference and every model's prediction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from mammoseg.figures.style import GREY, ORANGE, SKY, YELLOW, house_style, new_figure
+
+CELL = 1.5  # inches, a picture
+SMALLEST_FRAME = 4  # at most so many times enlarged
+RANKS = ("best", "upper quartile", "median", "lower quartile", "worst")
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """One row of the figure.
+
+    Attributes
+    ----------
+    label : str
+        What stands beside the row, e.g. rank and data set.
+    image : (side, side) uint8 or uint16
+        As the network saw it; 0 is air.
+    reference : (side, side) bool
+        Reference mask.
+    predictions : mapping of str to ((side, side) bool, float or None)
+        Model → predicted mask and its Dice, in the order of the columns; None where the Dice is undefined.
+    """
+
+    label: str
+    image: np.ndarray
+    reference: np.ndarray
+    predictions: Mapping[str, tuple[np.ndarray, float | None]]
+
+
+def choose_cases(scores: Mapping[str, Sequence[Mapping]], rows: int = 5) -> list[tuple[str, str]]:
+    """Pick cases evenly from the best to the worst by the mean Dice over the models.
+
+    Parameters
+    ----------
+    scores : mapping of str to sequence of mapping
+        Model → score rows of one part; images without a mass are not shown.
+    rows : int
+        How many, at most.
+
+    Returns
+    -------
+    list of (str, str)
+        Rank in words and image_id, the best first. Equal scores are ordered by image_id.
+    """
+    dice: dict[str, list[float]] = {}
+    for cases in scores.values():
+        for case in cases:
+            if int(case["n_masses"]) > 0 and case["dice"] not in ("", None):
+                dice.setdefault(case["image_id"], []).append(float(case["dice"]))
+    ranked = sorted(dice, key=lambda image_id: (-np.mean(dice[image_id]), image_id))
+    chosen = sorted({round(k) for k in np.linspace(0, len(ranked) - 1, min(rows, len(ranked)))}) if ranked else []
+    return [(_rank(k, len(ranked)), ranked[k]) for k in chosen]
+
+
+def qualitative(cases: Sequence[CaseView]) -> Figure:
+    """Draw the cases, one row each: the whole breast, then the framed part enlarged: the reference, and each model's prediction.
+
+    The frame holds the reference and every model's prediction, so that no false positive is out of sight.
+    """
+    models = list(cases[0].predictions)
+    columns = ["image", "reference", *models]
+    with house_style():
+        figure = new_figure(CELL * len(columns) + 0.4, (CELL + 0.22) * len(cases) + 0.6)
+        grid = figure.subplots(len(cases), len(columns), squeeze=False)
+        for axes, case in zip(grid, cases, strict=True):
+            marks = np.logical_or.reduce([case.reference, *(mask for mask, _ in case.predictions.values())])
+            breast, frame = _square((case.image > 0) | marks, 1.0), _square(marks, 1.3)
+            _show(axes[0], case.image, breast)
+            axes[0].add_patch(
+                Rectangle((frame.left - 0.5, frame.top - 0.5), frame.width, frame.height, fill=False, color=YELLOW, linewidth=0.8)
+            )
+            axes[0].set_ylabel(case.label, fontsize=8, labelpad=6)
+            _show(axes[1], case.image, frame)
+            _outline(axes[1], case.reference, SKY)
+            for ax, (mask, dice) in zip(axes[2:], case.predictions.values(), strict=True):
+                _show(ax, case.image, frame)
+                _fill(ax, mask, ORANGE)
+                _outline(ax, mask, ORANGE)
+                _outline(ax, case.reference, SKY)
+                ax.set_xlabel("no Dice" if dice is None else f"Dice {dice:.2f}", fontsize=8, labelpad=2)
+        for ax, name in zip(grid[0], columns, strict=True):
+            ax.set_title(name, fontsize=7.5, loc="center")
+        handles = [
+            Line2D([], [], color=SKY, label="reference"),
+            Patch(facecolor=to_rgba(ORANGE, 0.4), edgecolor=ORANGE, label="prediction"),
+            Patch(facecolor="none", edgecolor=YELLOW, label="part shown enlarged"),
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _rank(k: int, n: int) -> str:
+    """Rank `k` of `n` in words: of best, quartiles, median, worst the one it stands at, else the share of better cases."""
+    share = k / (n - 1) if n > 1 else 0.5
+    quarter = 4 * share
+    return RANKS[round(quarter)] if n == 1 or abs(quarter - round(quarter)) * (n - 1) <= 2 else f"{share:.0%} are better"
+
+
+@dataclass(frozen=True)
+class _Box:
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def _square(mask: np.ndarray, margin: float) -> _Box:
+    """A square around the mask, `margin` times its larger extent, inside the picture; all of it where the mask is empty."""
+    whole = min(mask.shape)
+    if not mask.any():
+        return _Box(0, 0, *mask.shape)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    wanted = round(margin * (max(np.ptp(rows), np.ptp(columns)) + 1))
+    side = min(whole, max(wanted, whole // SMALLEST_FRAME))
+    top = np.clip((rows[0] + rows[-1] + 1 - side) // 2, 0, mask.shape[0] - side)
+    left = np.clip((columns[0] + columns[-1] + 1 - side) // 2, 0, mask.shape[1] - side)
+    return _Box(int(top), int(left), side, side)
+
+
+def _show(ax: Axes, image: np.ndarray, part: _Box) -> None:
+    ax.imshow(image, cmap="gray", vmin=0, vmax=np.iinfo(image.dtype).max, interpolation="nearest")
+    ax.set_xlim(part.left - 0.5, part.left + part.width - 0.5)
+    ax.set_ylim(part.top + part.height - 0.5, part.top - 0.5)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set(visible=True, color=GREY, linewidth=0.5)
+
+
+def _outline(ax: Axes, mask: np.ndarray, colour: str) -> None:
+    if mask.any():
+        framed = np.pad(mask.astype(float), 1)  # so that a mask at the border is closed
+        x, y = np.arange(-1, mask.shape[1] + 1), np.arange(-1, mask.shape[0] + 1)
+        ax.contour(x, y, framed, levels=[0.5], colors=[colour], linewidths=[1.0])
+
+
+def _fill(ax: Axes, mask: np.ndarray, colour: str) -> None:
+    layer = np.zeros((*mask.shape, 4))
+    layer[mask] = to_rgba(colour, 0.3)
+    ax.imshow(layer, interpolation="nearest")

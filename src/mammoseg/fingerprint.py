@@ -1,0 +1,80 @@
+"""Digests of data, recipe and code: what decides whether something is made again.
+
+A digest is 24 hex digits of BLAKE2b, so that it can stand in a table and in a file name.
+"""
+
+import ast
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def digest(value) -> str:
+    """Digest of any JSON-like value; mappings are compared without regard to the order of their keys."""
+    text = value if isinstance(value, str) else canonical(value)
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def canonical(value) -> str:
+    """`value` as JSON with sorted keys: Snakemake compares params by text, so their order must not matter."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def of_parts(parts: Iterable[str]) -> str:
+    """Digest of a set of strings, whatever their order."""
+    return digest("\n".join(sorted(parts)))
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's bytes, 64 hex digits."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def code(*starts: Path) -> str:
+    """Digest of the syntax trees of some source files and of every module of this package they reach by import.
+
+    Comments, docstrings and layout do not count. Imports inside functions do.
+    """
+    reached: dict[str, str] = {}
+    todo = [Path(s).resolve() for s in starts]
+    while todo:
+        path = todo.pop()
+        name = path.relative_to(PACKAGE).as_posix() if path.is_relative_to(PACKAGE) else path.name
+        if name in reached:
+            continue
+        stat = path.stat()
+        reached[name], imported = _tree(str(path), stat.st_mtime_ns, stat.st_size)
+        todo += [p for p in map(_module_file, imported) if p is not None]
+    return digest(reached)
+
+
+@cache
+def _tree(path: str, mtime_ns: int, size: int) -> tuple[str, tuple[str, ...]]:
+    """Digest of one file's syntax tree, and the dotted names of this package that it imports."""
+    tree = ast.parse(Path(path).read_bytes())
+    imported = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported += [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            imported += [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        body = getattr(node, "body", None)
+        documented = isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        if documented and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            del body[0]
+    return digest(ast.dump(tree)), tuple(n for n in imported if n.split(".")[0] == PACKAGE.name)
+
+
+def _module_file(name: str) -> Path | None:
+    """Source file of a dotted name of this package; None where the name is a function or class, not a module."""
+    path = PACKAGE.joinpath(*name.split(".")[1:])
+    if path.is_dir():
+        return path / "__init__.py"
+    path = path.with_suffix(".py")
+    return path if path.is_file() else None

@@ -1,0 +1,236 @@
+"""The index of a release: one row per usable image, one per file that is set aside. Reads headers and annotations only.
+
+A file that was seen before with the same size and time is not opened again. An image's `content` id is made of the size
+and time it had when first seen; when these change, its bytes are compared with those that were rendered, and the id
+stays where they agree: a touched, copied or moved archive costs a reading, not a retraining.
+"""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from mammoseg import fingerprint
+from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
+from mammoseg.datasets.pictures import is_picture, picture_size
+from mammoseg.dicom.read import read_header
+from mammoseg.dicom.voi_lut import windowing_of
+from mammoseg.errors import Unusable, UserError
+from mammoseg.files import read_csv, whole, write_csv
+from mammoseg.privacy import pseudonym
+
+log = logging.getLogger(__name__)
+
+COLUMNS = (
+    "image_id", "patient_id", "study_id", "laterality", "view", "rows", "columns", "pixel_spacing_mm", "n_masses",
+    "windowing", "content", "annotations",
+)  # fmt: skip
+SOURCES = ("image_id", "path", "annotations", "facts", "patient", "sha256")
+
+
+@dataclass
+class Seen:
+    """What is remembered of one candidate: its files as they were, and what came of it."""
+
+    image: str
+    stamp: str  # size and time of the image file
+    annotations: list[list[str]]  # path, stamp, sha256 of each annotation file
+    facts: dict[str, str]
+    content: str
+    outcome: dict  # a Case with rows, columns and windowing, or reason and explanation
+    code: str  # digest of the code that described it
+
+
+@dataclass
+class Index:
+    """Rows of index.csv, sources.csv (private) and of the files set aside, and how many files were opened."""
+
+    rows: list[dict] = field(default_factory=list)
+    sources: list[dict] = field(default_factory=list)
+    excluded: list[SetAside] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    opened: int = 0
+
+
+def index_release(
+    importer: Importer,
+    *,
+    site: str,
+    key: bytes,
+    code: str,
+    seen: Iterable[Seen],
+    rendered_sha256: Callable[[str], str | None],
+) -> Index:
+    """Index a release, opening only what changed.
+
+    Parameters
+    ----------
+    importer : Importer
+    site : str
+        Where the patients come from; pseudonyms are made per site.
+    key : bytes
+        Key of the pseudonyms.
+    code : str
+        Digest of the code that describes images: after a change everything is described again.
+    seen : iterable of Seen
+        What the last indexing remembered.
+    rendered_sha256 : function of image_id
+        SHA-256 of the source that an image was rendered from, None where it never was.
+
+    Raises
+    ------
+    UserError
+        Where the release is not one, or none of its images can be used.
+    """
+    index = Index()
+    candidates, index.excluded = importer.candidates()
+    known = {s.image: s for s in seen}
+    known_ids = {s.outcome["image_id"]: s for s in known.values() if "image_id" in s.outcome}
+    taken: set[str] = set()
+    for candidate in sorted(candidates, key=lambda c: c.image):
+        entry = _look(importer, candidate, known.get(candidate.image), code, site, key, index)
+        if "image_id" in entry.outcome:
+            _keep_content(importer.root, entry, known_ids.get(entry.outcome["image_id"]), rendered_sha256)
+        index.seen.append(entry)
+        if "reason" in entry.outcome:
+            index.excluded.append(SetAside(entry.image, entry.outcome["reason"], entry.outcome["explanation"]))
+        elif entry.outcome["image_id"] in taken:
+            index.excluded.append(SetAside(entry.image, "duplicate", "another file of the release is the same image"))
+        else:
+            taken.add(entry.outcome["image_id"])
+            _accept(index, entry, rendered_sha256)
+    index.rows.sort(key=lambda r: r["image_id"])
+    index.sources.sort(key=lambda r: r["image_id"])
+    index.excluded.sort(key=lambda x: (x.path, x.reason))
+    if not index.rows:
+        reasons = Counter(x.reason for x in index.excluded).most_common(3)
+        why = ", ".join(f"{reason} ({n})" for reason, n in reasons) or "there is none"
+        raise UserError(f"no image below {importer.root} can be used: {why}; check the data set's root and importer")
+    return index
+
+
+def _look(importer, candidate: Candidate, known: Seen | None, code, site, key, index: Index) -> Seen:
+    """What came of a candidate: remembered where nothing changed, else found out by opening its files."""
+    stamp = _stamp(importer.root / candidate.image)
+    facts = dict(candidate.facts)
+    before = {a[0]: a for a in known.annotations} if known else {}
+    annotations = []
+    for path in candidate.annotations:
+        now, old = _stamp(importer.root / path), before.get(path)
+        sha = old[2] if old and old[1] == now else fingerprint.sha256(importer.root / path)
+        annotations.append([path, now, sha])
+    same = known and (known.stamp, known.facts, known.code) == (stamp, facts, code)
+    if same and [a[::2] for a in known.annotations] == [a[::2] for a in annotations]:
+        known.annotations = annotations
+        return known
+    index.opened += 1
+    try:
+        outcome = _describe(importer, candidate, site, key)
+    except Unusable as bad:
+        outcome = {"reason": bad.reason, "explanation": bad.explanation}
+    content = known.content if known and known.stamp == stamp else fingerprint.digest(stamp)
+    return Seen(candidate.image, stamp, annotations, facts, content, outcome, code)
+
+
+def _describe(importer: Importer, candidate: Candidate, site: str, key: bytes) -> dict:
+    path = importer.root / candidate.image
+    if is_picture(path):
+        header, windowing = None, "image"
+        rows, columns = picture_size(path)
+    else:
+        header = read_header(path)
+        rows, columns, windowing = int(header.Rows), int(header.Columns), windowing_of(header)
+    case: Case = importer.describe(candidate, header)
+    return {
+        **asdict(case),
+        "image_id": pseudonym(key, "image", site, case.key),
+        "patient_id": pseudonym(key, "patient", site, case.patient),
+        "study_id": pseudonym(key, "study", site, case.study),
+        "rows": rows,
+        "columns": columns,
+        "windowing": windowing,
+    }
+
+
+def _keep_content(root: Path, entry: Seen, known: Seen | None, rendered_sha256) -> None:
+    """Leave an image its content id where only its size, time, name or place changed, not its bytes."""
+    if known is None or known.content == entry.content:
+        return
+    if known.stamp == entry.stamp or rendered_sha256(entry.outcome["image_id"]) == fingerprint.sha256(
+        root / entry.image
+    ):
+        entry.content = known.content
+
+
+def _accept(index: Index, entry: Seen, rendered_sha256) -> None:
+    case = entry.outcome
+    annotations = fingerprint.digest([a[2] for a in entry.annotations]) if entry.annotations else ""
+    index.rows.append(
+        {
+            **case["extra"],
+            **{c: "" if case.get(c) is None else case[c] for c in COLUMNS if c not in ("content", "annotations")},
+            "content": entry.content,
+            "annotations": annotations,
+        }
+    )
+    index.sources.append(
+        {
+            "image_id": case["image_id"],
+            "path": entry.image,
+            "annotations": json.dumps([a[0] for a in entry.annotations], ensure_ascii=False),
+            "facts": json.dumps(entry.facts, sort_keys=True, ensure_ascii=False),
+            "patient": case["patient"],
+            "sha256": rendered_sha256(case["image_id"]) or "",  # known once it has been rendered
+        }
+    )
+
+
+def _stamp(path: Path) -> str:
+    stat = path.stat()
+    return f"{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def candidate_of(source: Mapping[str, str]) -> Candidate:
+    """The candidate behind a row of sources.csv."""
+    return Candidate(source["path"], tuple(json.loads(source["annotations"])), json.loads(source["facts"]))
+
+
+def load_seen(path: Path) -> list[Seen]:
+    """What the last indexing remembered; nothing where there was none."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as f:
+        return [Seen(**json.loads(line)) for line in f]
+
+
+def write_index(index: Index, public: Path, private: Path) -> None:
+    """Write index.csv and excluded.csv into `public`; sources.csv, excluded.csv with paths, and the memory into `private`."""
+    extra = sorted({c for r in index.rows for c in r} - set(COLUMNS))
+    write_csv(public / "index.csv", (*COLUMNS, *extra), index.rows)
+    numbered = [{"file": i, **asdict(x)} for i, x in enumerate(index.excluded, 1)]
+    write_csv(public / "excluded.csv", ("file", "reason", "explanation"), numbered)
+    write_csv(private / "excluded.csv", ("file", "path"), numbered)
+    write_csv(private / "sources.csv", SOURCES, index.sources)
+    with whole(private / "seen.jsonl") as part, part.open("w", encoding="utf-8") as f:
+        f.writelines(f"{json.dumps(asdict(s), sort_keys=True, ensure_ascii=False)}\n" for s in index.seen)
+
+
+def rendered(folder: Path) -> Callable[[str], str | None]:
+    """A look-up of the SHA-256 that rendering put into the manifests below `folder`; read when first asked."""
+    table: dict[str, str] | None = None
+
+    def look_up(image_id: str) -> str | None:
+        nonlocal table
+        if table is None:
+            table = dict(_rendered(folder))
+        return table.get(image_id)
+
+    return look_up
+
+
+def _rendered(folder: Path) -> Iterator[tuple[str, str]]:
+    for manifest in sorted(folder.glob("*/.manifest.csv")):
+        for row in read_csv(manifest):
+            yield row["image_id"], row["source_sha256"]

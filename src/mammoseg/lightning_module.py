@@ -1,0 +1,229 @@
+"""One fold's training as Lightning sees it: two phases of loss, the frozen start, and the history."""
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from mammoseg.augmentation import derive_seed
+from mammoseg.errors import UserError
+from mammoseg.fold_data import TimedLoader
+from mammoseg.losses import CombinedLoss, FocalTverskyLoss
+from mammoseg.segmenter import Segmenter
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+class Schedule:
+    """Which epoch belongs to which phase. Epochs count from 1.
+
+    Parameters
+    ----------
+    settings : mapping
+        The config's mapping `training.schedule`.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]):
+        self.combined = settings["combined_epochs"]
+        self.epochs = self.combined + settings["focal_tversky_epochs"]
+        self.frozen = settings["freeze_encoder_epochs"]
+        if self.epochs < 1:
+            raise UserError("training.schedule has no epoch: set combined_epochs or focal_tversky_epochs above 0.")
+
+    def phase(self, epoch: int) -> int:
+        """1 (BCE and soft Jaccard) or 2 (Focal Tversky)."""
+        return 1 if epoch <= self.combined else 2
+
+    @property
+    def last_phase(self) -> int:
+        """The phase whose best epoch is kept: losses of different phases cannot be compared."""
+        return self.phase(self.epochs)
+
+
+class FoldTraining(L.LightningModule):
+    """Trains one segmenter and keeps the history and the best state.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        Its network has the parts ``encoder`` and ``decoder``.
+    loader : TimedLoader
+        Of the training images.
+    settings : mapping
+        The config's section `training`, with the model's overrides.
+    seed, fold : int
+        Seed of this fold; the fold's number, for messages.
+    log : logging.Logger
+
+    Attributes
+    ----------
+    history : list of dict
+        One row per finished epoch, as in history.csv. ``lr`` is the rate of the epoch's first step; losses and Dice are
+        means over images (Dice at probability ≥ 0.5, images where mask and answer are both empty left out, None where
+        all are), of the training over the epoch's augmented batches as they came, of the validation after the epoch.
+        ``data_wait_share`` is the share of the training's time spent waiting for a batch.
+    best_epoch : int
+        The epoch with the lowest validation loss in the last phase.
+    best_state : dict of str to Tensor
+        The network's state dict after that epoch, on the CPU.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        loader: TimedLoader,
+        settings: Mapping[str, Any],
+        seed: int,
+        fold: int,
+        log: logging.Logger,
+    ):
+        super().__init__()
+        self.segmenter = segmenter
+        self.loader = loader
+        self.settings = settings
+        self.schedule = Schedule(settings["schedule"])
+        loss = settings["loss"]
+        self.losses = {
+            1: CombinedLoss(omega=loss["omega"], epsilon=loss["epsilon"], reduction=loss["reduction"]),
+            2: FocalTverskyLoss(alpha=loss["alpha"], exponent=loss["exponent"], epsilon=loss["epsilon"]),
+        }
+        self.seed = seed
+        self.fold = fold
+        self.logger_ = log
+        self.history: list[dict] = []
+        self.best_epoch = 0
+        self.best_loss = math.inf
+        self.best_state: dict[str, Tensor] = {}
+
+    @property
+    def epoch(self) -> int:
+        """The running epoch, from 1."""
+        return self.current_epoch + 1
+
+    def configure_optimizers(self) -> dict:
+        """Adam or AdamW over all parameters; a frozen one has no gradient, and no decay either."""
+        settings, schedule = self.settings, self.settings["schedule"]
+        optimizer = OPTIMIZERS[settings["optimizer"]](
+            self.segmenter.parameters(),
+            lr=settings["learning_rate"],
+            weight_decay=settings["weight_decay"],
+            fused=True,
+        )
+        if schedule["policy"] == "one_cycle":
+            steps = self.schedule.epochs * len(self.loader)
+            policy = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["learning_rate"], total_steps=steps)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": policy, "interval": "step"}}
+        policy = torch.optim.lr_scheduler.MultiStepLR(optimizer, schedule["milestones"], schedule["factor"])
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": policy, "interval": "epoch"}}
+
+    def train(self, mode: bool = True) -> "FoldTraining":
+        """As usual, except that a frozen encoder keeps its batch-norm statistics."""
+        super().train(mode)
+        if mode and not next(self.segmenter.network.encoder.parameters()).requires_grad:
+            self.segmenter.network.encoder.eval()
+        return self
+
+    def on_train_epoch_start(self) -> None:
+        self.started = time.perf_counter()
+        self.loader.waited = 0.0
+        self.segmenter.network.encoder.requires_grad_(self.epoch > self.schedule.frozen)
+        self.train()
+        torch.manual_seed(derive_seed(self.seed, "dropout", self.epoch))
+        self.lr = self.optimizers().param_groups[0]["lr"]
+        self.trained: list[tuple[Tensor, Tensor]] = []
+        self.validated: list[tuple[Tensor, Tensor]] = []
+
+    def training_step(self, batch: list[Tensor], _number: int) -> Tensor:
+        loss, scores = self._judge(batch)
+        self.trained.append((loss.detach(), scores))
+        return loss
+
+    def on_validation_start(self) -> None:
+        self.trained_seconds = time.perf_counter() - self.started
+        self._refuse_nonsense(self.trained, "batch")
+
+    def validation_step(self, batch: list[Tensor], _number: int) -> None:
+        self.validated.append(self._judge(batch))
+
+    def on_train_epoch_end(self) -> None:
+        self._refuse_nonsense(self.validated, "validation batch")
+        train_loss, train_dice = _means(self.trained)
+        val_loss, val_dice = _means(self.validated)
+        phase = self.schedule.phase(self.epoch)
+        if phase == self.schedule.last_phase and val_loss < self.best_loss:
+            self.best_epoch, self.best_loss = self.epoch, val_loss
+            state = self.segmenter.network.state_dict()
+            self.best_state = {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+        self.history.append(
+            {
+                "epoch": self.epoch,
+                "phase": phase,
+                "lr": self.lr,
+                "train_loss": train_loss,
+                "val_loss": val_loss,
+                "train_dice": train_dice,
+                "val_dice": val_dice,
+                "data_wait_share": round(self.loader.waited / self.trained_seconds, 4),
+                "seconds": round(time.perf_counter() - self.started, 3),
+            }
+        )
+        self._report()
+
+    def _judge(self, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Loss of one batch, and its images' Dice coefficients."""
+        images, masks = batch
+        logits = self.segmenter(images)
+        loss = self.losses[self.schedule.phase(self.epoch)](logits, masks.float())
+        return loss, dice_per_image(logits.detach(), masks)
+
+    def _refuse_nonsense(self, judged: list[tuple[Tensor, Tensor]], what: str) -> None:
+        """Stop where a loss is not finite. Looked at once an epoch: every look makes a GPU wait."""
+        bad = (~torch.isfinite(torch.stack([loss.detach() for loss, _ in judged]))).nonzero()
+        if len(bad):
+            raise UserError(
+                f"Fold {self.fold}: the loss is not a finite number in epoch {self.epoch}, {what} {int(bad[0]) + 1}; "
+                f"lower training.learning_rate (now {self.settings['learning_rate']:g}) "
+                "or set training.precision to 32-true."
+            )
+
+    def _report(self) -> None:
+        """One line per epoch."""
+        row = self.history[-1]
+        left = sum(r["seconds"] for r in self.history) / len(self.history) * (self.schedule.epochs - row["epoch"])
+        dice = ["–" if row[key] is None else f"{row[key]:.3f}" for key in ("train_dice", "val_dice")]
+        self.logger_.info(
+            "fold %d, epoch %d of %d, phase %d: training loss %.4f, Dice %s; validation loss %.4f, Dice %s; "
+            "%.1f s, %s left",
+            self.fold, row["epoch"], self.schedule.epochs, row["phase"], row["train_loss"], dice[0],
+            row["val_loss"], dice[1], row["seconds"], duration(left),
+        )  # fmt: skip
+
+
+def dice_per_image(logits: Tensor, masks: Tensor) -> Tensor:
+    """Dice of each image at probability ≥ 0.5: (B,) float, NaN where mask and answer are both empty.
+
+    `logits` and `masks` (0 or 1) are (B, 1, H, W).
+    """
+    answer, reference = logits.flatten(1) >= 0, masks.flatten(1) > 0
+    return 2 * (answer & reference).sum(1) / (answer.sum(1) + reference.sum(1))
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``"40 s"``, ``"12 min"``, ``"3 h 20 min"``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _means(judged: list[tuple[Tensor, Tensor]]) -> tuple[float, float | None]:
+    """Loss and Dice, each the mean over all images; batches weigh as many as they hold."""
+    sizes = torch.tensor([len(scores) for _, scores in judged], dtype=torch.float64)
+    losses = torch.stack([loss.detach() for loss, _ in judged]).double().cpu()
+    dice = torch.cat([scores for _, scores in judged]).double().cpu().nanmean().item()
+    return float((losses * sizes).sum() / sizes.sum()), None if math.isnan(dice) else dice

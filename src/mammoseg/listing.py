@@ -1,0 +1,23 @@
+"""What lies in a release: the digest that tells Snakemake to look at it again. Reads no file."""
+
+import os
+from pathlib import Path
+
+from mammoseg import fingerprint
+
+
+def listing(root: Path) -> str:
+    """Digest of path, size and time of every file below `root`; ``"absent"`` where there is no such folder."""
+    if not root.is_dir():
+        return "absent"
+    found, folders = [], [str(root)]
+    start = len(str(root))  # paths below the root: a release that was moved as a whole is the same
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for e in entries:
+                if e.is_dir(follow_symlinks=False):
+                    folders.append(e.path)
+                else:
+                    stat = e.stat(follow_symlinks=False)
+                    found.append(f"{e.path[start:]}|{stat.st_size}|{stat.st_mtime_ns}")
+    return fingerprint.of_parts(found)

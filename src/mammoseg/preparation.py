@@ -1,0 +1,212 @@
+"""The images of one shard: VOI LUT injected where windowing is missing, rendered, letterboxed, with their masks.
+
+Each image has a fingerprint of all that its PNG depends on; where it agrees with the one kept beside the PNG, the PNG stays.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mammoseg import dicom, fingerprint
+from mammoseg.datasets.importer import Importer
+from mammoseg.datasets.pictures import is_picture, read_picture
+from mammoseg.dicom.inject import inject
+from mammoseg.dicom.read import read_pixels
+from mammoseg.errors import Unusable
+from mammoseg.files import read_csv, whole
+from mammoseg.geometry import Letterbox, chest_wall_on_left
+from mammoseg.indexing import candidate_of
+from mammoseg.keeping import ImageKeeper
+
+log = logging.getLogger(__name__)
+
+INJECTED = ("image_id", "file", "status", "explanation", "fingerprint")
+RENDERED = (
+    "image_id", "patient_id", "study_id", "laterality", "view", "pixel_spacing_mm", "n_masses", "status", "explanation",
+    "rows", "columns", "side", "pad_right", "windowing", "source_sha256", "png_sha256", "mask_sha256", "mask_pixels", "recipe",
+)  # fmt: skip
+CARRIED = RENDERED[:7]
+"""Columns of the manifest that come from the index as they are."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of a shard: its row of index.csv and its row of sources.csv."""
+
+    index: Mapping[str, str]
+    source: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        return self.index["image_id"]
+
+    def path(self, importer: Importer) -> Path:
+        return importer.root / self.source["path"]
+
+
+def images_of_shard(index: Path, sources: Path, shards: Path, dataset: str, shard: str) -> list[Image]:
+    """The images of one shard's patients, in the order of their ids.
+
+    Parameters
+    ----------
+    index, sources, shards : Path
+        index.csv and sources.csv of the data set, shards.csv of the study.
+    """
+    mine = {r["patient_id"] for r in read_csv(shards) if (r["dataset"], r["shard"]) == (dataset, shard)}
+    rows = [r for r in read_csv(index) if r["patient_id"] in mine]
+    wanted = {r["image_id"] for r in rows}
+    by_id = {r["image_id"]: r for r in read_csv(sources) if r["image_id"] in wanted}
+    return [Image(r, by_id[r["image_id"]]) for r in rows]
+
+
+def inject_shard(images: Sequence[Image], importer: Importer, folder: Path, recipe: Mapping, code: str) -> int:
+    """Write a DICOM with a VOI LUT for every image of a shard that has no windowing, and the manifest.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the injected files and manifest.csv go; private, for headers hold what identifies.
+    recipe : mapping
+        Config `image.voi_lut`; kind ``none`` injects nothing.
+    code : str
+        Digest of the code that injects.
+
+    Returns
+    -------
+    int
+        How many files were written; the others were there already or need none.
+    """
+    keeper, rows, todo = ImageKeeper(folder, INJECTED), [], []
+    for image in images:
+        row = {"image_id": image.id, "file": "", "status": "ok", "explanation": "", "fingerprint": ""}
+        if image.index["windowing"] == "none" and recipe["kind"] != "none":
+            print_ = fingerprint.digest([image.index["content"], dict(recipe), code])
+            row |= {"file": f"{image.id}.dcm", "fingerprint": print_}
+            if not keeper.known(image.id, "fingerprint", print_, [row["file"]]):
+                todo.append((image, row))
+        rows.append(row)
+    keeper.forget(image.id for image, _ in todo)
+    for image, row in todo:
+        try:
+            inject(image.path(importer), folder / row["file"], recipe)
+        except Unusable as bad:
+            row |= {"file": "", "status": bad.reason, "explanation": bad.explanation, "fingerprint": ""}
+    keeper.finish(rows, {r["file"] for r in rows})
+    return len(todo)
+
+
+def render_shard(
+    images: Sequence[Image], importer: Importer, injected: Path, folder: Path, recipe: Mapping, code: str, workers: int
+) -> tuple[int, int]:
+    """Render the images of a shard to 16-bit PNGs with their masks, and write the manifest.
+
+    An image that cannot be rendered keeps its row, with a reason code as `status`.
+
+    Parameters
+    ----------
+    injected : Path
+        Folder of `inject_shard`.
+    folder : Path
+        Where PNGs and manifest.csv go.
+    recipe : mapping
+        ``side`` and ``mask_share``.
+    code : str
+        Digest of the code that renders.
+    workers : int
+        Processes to use.
+
+    Returns
+    -------
+    int, int
+        Images converted, and images set aside.
+    """
+    keeper = ImageKeeper(folder, RENDERED)
+    injections = {r["image_id"]: r for r in read_csv(injected / "manifest.csv")}
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, dict] = {}
+    todo = []
+    for image in images:
+        injection = injections[image.id]
+        made_from = [image.index["content"], image.index["annotations"], injection["fingerprint"], dict(recipe), code]
+        print_ = fingerprint.digest(made_from)
+        old = keeper.known(image.id, "recipe", print_)
+        if old and all((folder / f).is_file() for f in _files(old)):
+            rows[image.id] = {**old, **{c: image.index[c] for c in CARRIED}}
+        else:
+            todo.append((image, injected / injection["file"] if injection["file"] else None, injection, print_))
+    keeper.forget(image.id for image, *_ in todo)
+    work = partial(_render_one, importer=importer, folder=folder, recipe=recipe)
+    if workers > 1 and len(todo) > 1:
+        with ProcessPoolExecutor(min(workers, len(todo)), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+            made = list(pool.map(work, *zip(*todo, strict=True)))
+    else:
+        made = [work(*t) for t in todo]
+    rows |= {r["image_id"]: r for r in made}
+    ordered = [rows[image.id] for image in images]
+    keeper.finish(ordered, {f for r in ordered for f in _files(r)})
+    return len(todo), sum(r["status"] != "ok" for r in ordered)
+
+
+def _render_one(
+    image: Image,
+    injected: Path | None,
+    injection: Mapping,
+    print_: str,
+    *,
+    importer: Importer,
+    folder: Path,
+    recipe: Mapping,
+) -> dict:
+    """Render one image; its row of the manifest."""
+    row = {**{c: image.index[c] for c in CARRIED}, "rows": image.index["rows"], "columns": image.index["columns"]}
+    row |= {"status": "ok", "windowing": image.index["windowing"], "recipe": print_, "side": recipe["side"]}
+    source = image.path(importer)
+    try:
+        if injection["status"] != "ok":
+            raise Unusable(injection["status"], injection["explanation"])
+        pixels = read_picture(source) if is_picture(source) else dicom.render(read_pixels(injected or source))
+        box = Letterbox(*pixels.shape, recipe["side"], pad_right=chest_wall_on_left(pixels, image.index["laterality"]))
+        small = box.image(pixels)
+        row |= {"rows": box.rows, "columns": box.columns, "pad_right": int(box.pad_right)}
+        row |= {"source_sha256": fingerprint.sha256(source)}
+        if injected:
+            row["windowing"] = "injected"
+        if image.index["n_masses"] != "":
+            mask = masses(importer, image, box, recipe["mask_share"])
+            row |= {
+                "mask_pixels": int(mask.sum()),
+                "mask_sha256": _write_png(folder / f"{image.id}_mask.png", mask * np.uint8(255)),
+            }
+        row |= {"png_sha256": _write_png(folder / f"{image.id}.png", small)}
+    except Unusable as bad:
+        row |= {"status": bad.reason, "explanation": bad.explanation}
+    return row
+
+
+def masses(importer: Importer, image: Image, box: Letterbox, share: float) -> np.ndarray:
+    """All masses of an image in one (side, side) boolean mask; each one that would vanish keeps its best pixel."""
+    mask = np.zeros((box.side, box.side), bool)
+    for mass in importer.mass_masks(candidate_of(image.source), box.rows, box.columns):
+        mask |= box.mask(mass, share)
+    return mask
+
+
+def _write_png(path: Path, array: np.ndarray) -> str:
+    """Write a grey PNG whole; SHA-256 of the file."""
+    with whole(path) as part:
+        if not cv2.imwrite(str(part), array):
+            raise OSError(f"could not write {path.name}")
+    return fingerprint.sha256(path)
+
+
+def _files(row: Mapping) -> list[str]:
+    """Names of the PNGs that belong to a row of the manifest."""
+    if row["status"] != "ok":
+        return []
+    return [f"{row['image_id']}.png"] + ([f"{row['image_id']}_mask.png"] if row["n_masses"] != "" else [])

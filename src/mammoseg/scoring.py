@@ -1,0 +1,133 @@
+"""Scores of single cases: a probability map against the reference mask."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from mammoseg.errors import UserError
+from mammoseg.files import read_csv
+from mammoseg.metrics import dice, iou
+
+COLUMNS = (
+    "image_id",
+    "patient_id",
+    "part",
+    "laterality",
+    "view",
+    "n_masses",
+    "reference_pixels",
+    "predicted_pixels",
+    "true_positive_pixels",
+    "dice",
+    "iou",
+    "predicted_regions",
+)
+NEIGHBOURS = np.ones((3, 3), bool)  # regions may touch at a corner
+
+
+def score_cases(predictions: Path, shards: Iterable[Path], threshold: float = 0.5) -> list[dict]:
+    """Score one model on one data set.
+
+    Parameters
+    ----------
+    predictions : Path
+        ``manifest.csv`` of the predictions; ``<image_id>.png`` (16-bit probability) lies beside it.
+    shards : iterable of Path
+        ``manifest.csv`` of each shard of the data set; ``<image_id>_mask.png`` lies beside it.
+    threshold : float
+        Probability from which a pixel is mass, 0..1.
+
+    Returns
+    -------
+    list of dict
+        One row per image that has a reference, by `COLUMNS`, sorted by image_id. `dice` and `iou` are None where neither
+        reference nor prediction holds a pixel.
+
+    Raises
+    ------
+    UserError
+        Where an image with a reference has no prediction: it must not silently leave the mean.
+    """
+    predictions = Path(predictions)
+    made = {row["image_id"]: row for row in read_csv(predictions)}
+    cases = {
+        row["image_id"]: (row, Path(shard).parent / f"{row['image_id']}_mask.png")
+        for shard in shards
+        for row in read_csv(shard)
+        if row["status"] == "ok" and row["n_masses"] != ""
+    }
+    if lost := sorted(set(cases) - set(made)):
+        raise UserError(
+            f"{len(lost)} of {len(cases)} images have no prediction in {predictions}, e.g. image_id {lost[0]}: "
+            "delete that file and run again, so that they are predicted"
+        )
+    rows = []
+    for image_id, (case, mask) in sorted(cases.items()):
+        probability = read_probability(predictions.with_name(f"{image_id}.png"), image_id)
+        facts = {k: case[k] for k in ("image_id", "patient_id", "laterality", "view", "n_masses")}
+        rows.append(facts | {"part": made[image_id]["part"]} | score_case(probability, read_mask(mask), threshold))
+    return rows
+
+
+def score_case(probability: np.ndarray, reference: np.ndarray, threshold: float = 0.5) -> dict:
+    """Score one image.
+
+    Parameters
+    ----------
+    probability : (rows, columns) uint16
+        65535 times the probability of mass.
+    reference : (rows, columns) bool
+        The reference mask.
+    threshold : float
+        Probability from which a pixel is mass, 0..1.
+
+    Returns
+    -------
+    dict
+        The last six of `COLUMNS`. A region is a connected component of the prediction, 8 neighbours.
+    """
+    predicted = binarise(probability, threshold)
+    return {
+        "reference_pixels": int(reference.sum()),
+        "predicted_pixels": int(predicted.sum()),
+        "true_positive_pixels": int((predicted & reference).sum()),
+        "dice": _defined(dice(predicted, reference)),
+        "iou": _defined(iou(predicted, reference)),
+        "predicted_regions": int(ndimage.label(predicted, NEIGHBOURS)[1]),
+    }
+
+
+def binarise(probability: np.ndarray, threshold: float) -> np.ndarray:
+    """Mask of the pixels whose 16-bit `probability` is at least `threshold` (0..1), as bool.
+
+    The threshold is rounded as the probabilities were, so that a probability equal to it is always mass.
+    """
+    return probability >= np.rint(65535 * threshold)
+
+
+def read_probability(path: Path, image_id: str) -> np.ndarray:
+    """Probability map (rows, columns) uint16 of one image; a UserError that names the image where it cannot be read."""
+    probability = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
+    if probability is None or probability.dtype != np.uint16 or probability.ndim != 2:
+        raise UserError(
+            f"the prediction of image_id {image_id} is missing or damaged in {path.parent}: "
+            "delete manifest.csv there and run again, so that it is predicted"
+        )
+    return probability
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Reference mask (rows, columns) bool from an 8-bit 0/255 PNG; a UserError that names it where it cannot be read."""
+    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if Path(path).is_file() else None
+    if mask is None or mask.ndim != 2:
+        raise UserError(f"the reference mask {path} is missing or damaged: delete manifest.csv beside it and run again")
+    return mask > 127
+
+
+def _defined(value: float) -> float | None:
+    """An undefined score is an empty cell, never a zero."""
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,71 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from mammoseg import fingerprint
+
+SOURCE = '''
+"""Module docstring."""
+import os
+
+def area(r):
+    """Docstring."""
+    return 3 * r  # comment
+'''
+
+
+@pytest.fixture
+def script(tmp_path) -> Path:
+    path = tmp_path / "script.py"
+    path.write_text(SOURCE)
+    return path
+
+
+def test_order_of_keys_does_not_matter_but_values_and_places_do():
+    assert fingerprint.digest({"a": 1, "b": 2}) == fingerprint.digest({"b": 2, "a": 1})
+    assert fingerprint.digest({"a": 1, "b": 2}) != fingerprint.digest({"a": 2, "b": 1})
+    assert fingerprint.of_parts(["x", "y"]) == fingerprint.of_parts(["y", "x"]) != fingerprint.of_parts(["xy"])
+
+
+def test_sha256_is_that_of_hashlib(tmp_path):
+    (tmp_path / "f").write_bytes(b"abc" * 100_000)
+    assert fingerprint.sha256(tmp_path / "f") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("# comment", "# another comment", True),
+        ('"""Docstring."""', '"""Another,\n    longer docstring."""', True),
+        ('"""Module docstring."""', '"""Says more."""', True),
+        ("return 3 * r", "return (3\n            * r)", True),
+        ("return 3 * r", "return 4 * r", False),
+        ("def area", "def surface", False),
+    ],
+)
+def test_code_digest_sees_code_and_nothing_else(script, old, new, same):
+    before = fingerprint.code(script)
+    assert old in SOURCE
+    script.write_text(SOURCE.replace(old, new))
+    assert (fingerprint.code(script) == before) is same
+
+
+def test_code_digest_follows_imports_of_this_package_only(script, tmp_path, monkeypatch):
+    package = tmp_path / "mammoseg"
+    (package / "sub").mkdir(parents=True)
+    for name, text in {
+        "__init__": "",
+        "a": "from mammoseg.sub import b",
+        "sub/__init__": "",
+        "sub/b": "x = 1",
+        "c": "y = 1",
+    }.items():
+        (package / f"{name}.py").write_text(text)
+    monkeypatch.setattr(fingerprint, "PACKAGE", package)
+    script.write_text("def f():\n    from mammoseg import a\n    import numpy\n")
+    before = fingerprint.code(script)
+    (package / "c.py").write_text("y = 2")
+    assert fingerprint.code(script) == before, "a module that is not reached does not count"
+    (package / "sub/b.py").write_text("x = 22")
+    assert fingerprint.code(script) != before, "one that is reached through another does"

@@ -1,0 +1,65 @@
+import os
+
+import pytest
+
+from mammoseg.keeping import ImageKeeper, Keeper
+
+COLUMNS = ("image_id", "recipe")
+
+
+@pytest.fixture
+def keeper(tmp_path) -> Keeper:
+    (tmp_path / "model").write_text("tensors")
+    (tmp_path / "facts").write_text("{}")
+    keeper = Keeper(tmp_path, ["model", "facts"])
+    keeper.store("print-1")
+    return keeper
+
+
+def test_outputs_come_back_when_the_fingerprint_agrees(tmp_path, keeper):
+    os.utime(tmp_path / "model", (1, 1))
+    for name in keeper.names:
+        (tmp_path / name).unlink()
+    assert keeper.restore("print-1")
+    assert (tmp_path / "model").read_text() == "tensors"
+    assert (tmp_path / "model").stat().st_mtime > 1, "newer than the job's inputs"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".kept", "facts", "model"], "no temporary file is left"
+
+
+def test_nothing_comes_back_for_another_fingerprint_or_a_damaged_copy(tmp_path, keeper):
+    (tmp_path / "model").unlink()
+    assert not keeper.restore("print-2")
+    (tmp_path / ".kept/model").write_text("cut")
+    assert not keeper.restore("print-1")
+    assert not (tmp_path / "model").exists()
+    assert not Keeper(tmp_path / "elsewhere", ["model"]).restore("print-1")
+
+
+def test_storing_again_replaces(tmp_path, keeper):
+    (tmp_path / "model").unlink()
+    (tmp_path / "model").write_text("others!")
+    keeper.store("print-2")
+    (tmp_path / "model").unlink()
+    assert not keeper.restore("print-1")
+    assert keeper.restore("print-2")
+    assert (tmp_path / "model").read_text() == "others!"
+
+
+def test_images_are_known_by_fingerprint_and_file(tmp_path):
+    keeper = ImageKeeper(tmp_path, COLUMNS)
+    for name in ("a.png", "b.png", "old.png"):
+        (tmp_path / name).write_text(name)
+    keeper.finish([{"image_id": i, "recipe": f"r-{i}"} for i in "ab"], {"a.png", "b.png"})
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".manifest.csv", "a.png", "b.png", "manifest.csv"]
+    again = ImageKeeper(tmp_path, COLUMNS)
+    assert again.known("a", "recipe", "r-a", ["a.png"]) == {"image_id": "a", "recipe": "r-a"}
+    assert again.known("a", "recipe", "other", ["a.png"]) is None
+    assert again.known("a", "recipe", "r-a", ["gone.png"]) is None
+
+
+def test_a_forgotten_image_stays_forgotten_for_a_job_that_is_killed(tmp_path):
+    ImageKeeper(tmp_path, COLUMNS).finish([{"image_id": i, "recipe": "r"} for i in "ab"], set())
+    ImageKeeper(tmp_path, COLUMNS).forget(["a"])
+    after_the_kill = ImageKeeper(tmp_path, COLUMNS)
+    assert after_the_kill.known("a", "recipe", "r") is None
+    assert after_the_kill.known("b", "recipe", "r")

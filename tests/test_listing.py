@@ -1,0 +1,22 @@
+import os
+
+from mammoseg.listing import listing
+
+
+def test_listing_sees_what_a_release_can_do(tmp_path):
+    root = tmp_path / "release"
+    (root / "a").mkdir(parents=True)
+    (root / "a/1.dcm").write_bytes(b"one")
+    (root / "2.dcm").write_bytes(b"two")
+    seen = [listing(root)]
+    assert listing(root) == seen[0]
+    os.utime(root / "2.dcm", (1, 1))
+    seen.append(listing(root))
+    (root / "2.dcm").rename(root / "a/2.dcm")
+    seen.append(listing(root))
+    (root / "a/1.dcm").unlink()
+    seen.append(listing(root))
+    assert len(set(seen)) == 4
+    root.rename(tmp_path / "moved")
+    assert listing(tmp_path / "moved") == seen[-1], "a release that was moved as a whole is the same"
+    assert listing(root) == "absent"

@@ -1,0 +1,184 @@
+from collections import Counter, defaultdict
+
+import pytest
+
+from mammoseg.errors import UserError
+from mammoseg.splits import make_plan, refuse_overlap
+
+SETTINGS = {"folds": 5, "holdout": 0.2, "seed": 1, "require_mass": True, "patients_per_shard": 4, "extend": False}
+ROLES = {"site-a": "train", "site-b": "external"}
+
+
+def site(prefix: str, patients: int, masses=lambda i: 1) -> list[dict]:
+    """Index rows of a site: several images and studies per patient."""
+    return [
+        {"image_id": f"{prefix}{p}-{s}-{i}", "patient_id": f"{prefix}{p:03d}", "study_id": f"{prefix}{p}-{s}", "laterality": "L",
+         "n_masses": str(masses(p)), "content": f"c{p}{s}{i}", "annotations": "x"}
+        for p in range(patients) for s in range(1 + p % 2) for i in range(4)
+    ]  # fmt: skip
+
+
+def plan_of(indexes, before=None, **settings):
+    locked = (before.splits, before.shards) if before else ([], [])
+    return make_plan(indexes, {d: ROLES[d] for d in indexes}, *locked, **(SETTINGS | settings))
+
+
+def places(plan) -> dict:
+    return {r["patient_id"]: (r["role"], r["fold"]) for r in plan.splits}
+
+
+def units(plan) -> dict:
+    return {(w["dataset"], w["unit"]): w["digest"] for w in plan.work}
+
+
+@pytest.fixture
+def indexes() -> dict:
+    return {"site-a": site("a", 40, masses=lambda p: int(p % 4 > 0)), "site-b": site("b", 6)}
+
+
+def test_everybody_is_in_one_place_and_the_parts_have_their_sizes(indexes):
+    plan = plan_of(indexes)
+    assert len(plan.splits) == len({r["patient_id"] for r in plan.splits}) == 46
+    roles = Counter(r["role"] for r in plan.splits)
+    assert roles == {"train": 32, "holdout": 8, "external": 6}
+    folds = Counter(r["fold"] for r in plan.splits if r["role"] == "train")
+    assert set(folds) == set("01234")
+    assert max(folds.values()) - min(folds.values()) <= 1
+    refuse_overlap(plan.splits)
+
+
+def test_patients_with_a_mass_are_spread_evenly(indexes):
+    masses = {r["patient_id"] for r in indexes["site-a"] if r["n_masses"] != "0"}
+    per_part = Counter(place for p, place in places(plan_of(indexes)).items() if p in masses and place[0] != "external")
+    assert per_part[("holdout", "")] == 6
+    assert all(4 <= per_part[("train", str(k))] <= 6 for k in range(5))
+
+
+def test_same_seed_same_split_whatever_the_order_of_rows(indexes):
+    shuffled = {d: rows[::-1] for d, rows in indexes.items()}
+    assert plan_of(indexes).splits == plan_of(shuffled).splits
+    assert units(plan_of(indexes)) == units(plan_of(shuffled))
+    assert plan_of(indexes).splits != plan_of(indexes, seed=2).splits
+
+
+def test_no_shard_mixes_parts_and_each_is_bounded(indexes):
+    plan = plan_of(indexes)
+    where, members = places(plan), defaultdict(set)
+    for r in plan.shards:
+        members[r["dataset"], r["shard"]].add(r["patient_id"])
+    for (_, shard), patients in members.items():
+        assert {where[p][0] for p in patients} == {shard.rpartition("-")[0]}
+        assert len(patients) <= 4
+
+
+def test_a_patient_after_the_lock_is_new_and_changes_no_fold_and_no_shard(indexes):
+    before = plan_of(indexes)
+    indexes["site-a"] += [{**r, "patient_id": "a900", "image_id": f"new{i}"} for i, r in enumerate(site("n", 1))]
+    after = plan_of(indexes, before)
+    assert places(after)["a900"] == ("new", "")
+    assert {p: x for p, x in places(after).items() if p != "a900"} == places(before)
+    old, new = units(before), units(after)
+    assert {u for u in new if old.get(u) != new[u]} == {next(u for u in new if u not in old)}
+
+
+def test_extending_moves_nobody_and_fills_the_smallest_folds(indexes):
+    before = plan_of(indexes)
+    indexes["site-a"] = indexes["site-a"] + site("x", 30)
+    waiting = plan_of(indexes, before)
+    extended = plan_of(indexes, waiting, extend=True)
+    assert {p: x for p, x in places(extended).items() if p[0] != "x"} == places(before)
+    newcomers = Counter(x[0] for p, x in places(extended).items() if p[0] == "x")
+    assert set(newcomers) == {"train", "holdout"}
+    folds = Counter(fold for role, fold in places(extended).values() if role == "train")
+    assert max(folds.values()) - min(folds.values()) <= 1
+    where = places(extended)
+    assert all(where[r["patient_id"]][0] == r["shard"].rpartition("-")[0] for r in extended.shards), "shards stay pure"
+    assert plan_of(indexes, extended).splits == extended.splits, "extended once is extended for ever"
+
+
+def test_a_vanished_patient_of_the_cohort_stops_the_run(indexes):
+    before = plan_of(indexes)
+    gone = next(r["patient_id"] for r in before.splits if r["role"] == "train")
+    indexes["site-a"] = [r for r in indexes["site-a"] if r["patient_id"] != gone]
+    with pytest.raises(UserError, match=f"patient {gone} of the locked cohort .* restore the files, or .*relock"):
+        plan_of(indexes, before)
+
+
+def test_digests_follow_what_each_unit_is_made_from(indexes):
+    before = plan_of(indexes)
+    shard = {(r["dataset"], r["patient_id"]): r["shard"] for r in before.shards}
+
+    def changed(role, **values):
+        patient = next(r["patient_id"] for r in before.splits if r["role"] == role and r["patient_id"] in with_mass)
+        dataset = "site-b" if role == "external" else "site-a"
+        rows = [dict(r) for r in indexes[dataset]]
+        next(r for r in rows if r["patient_id"] == patient).update(values)
+        after = units(plan_of(indexes | {dataset: rows}, before))
+        return {u for u, d in units(before).items() if after[u] != d}, (dataset, shard[dataset, patient])
+
+    with_mass = {r["patient_id"] for d in indexes for r in indexes[d] if r["n_masses"] != "0"}
+    folds = {("fold", str(k)) for k in range(5)}
+    touched, unit = changed("train", content="other pixels")
+    assert touched == folds | {unit}
+    touched, unit = changed("holdout", content="other pixels")
+    assert touched == {unit}
+    touched, unit = changed("external", annotations="other masks")
+    assert touched == {unit}
+    touched, unit = changed("train", study_id="corrected")
+    assert touched == {unit}, "a fact that no pixel depends on trains nothing"
+
+
+def test_images_without_a_mass_supervise_only_where_wanted(indexes):
+    before = {k: plan_of(indexes, require_mass=k) for k in (True, False)}
+    patient = next(
+        r["patient_id"]
+        for r in before[True].splits
+        if r["role"] == "train" and r["patient_id"] in {f"a{p:03d}" for p in range(0, 40, 4)}
+    )
+    rows = [{**r, "content": "other"} if r["patient_id"] == patient else r for r in indexes["site-a"]]
+    fold = ("fold", "0")
+    assert units(plan_of(indexes | {"site-a": rows}, before[True]))[fold] == units(before[True])[fold]
+    assert (
+        units(plan_of(indexes | {"site-a": rows}, before[False], require_mass=False))[fold]
+        != units(before[False])[fold]
+    )
+
+
+def test_a_patient_on_two_sides_is_an_error(indexes):
+    shared = [
+        {**r, "patient_id": next(r["patient_id"] for r in plan_of(indexes).splits if r["role"] == "train")}
+        for r in site("b", 1)
+    ]
+    with pytest.raises(UserError, match="is on both sides: external and train fold"):
+        plan_of({"site-a": indexes["site-a"], "site-b": indexes["site-b"] + shared}, plan_of(indexes))
+
+
+@pytest.mark.parametrize(
+    "other", [{"role": "train", "fold": "1"}, {"role": "holdout", "fold": ""}, {"role": "external", "fold": ""}]
+)
+def test_a_forged_overlap_is_an_error(other):
+    rows = [
+        {"patient_id": "p1", "dataset": "a", "role": "train", "fold": "0"},
+        {"patient_id": "p1", "dataset": "b", **other},
+    ]
+    with pytest.raises(UserError, match="patient p1 is on both sides"):
+        refuse_overlap(rows)
+
+
+def test_no_mass_and_too_few_patients_are_said():
+    with pytest.raises(UserError, match="no image of the training data sets has a mass"):
+        plan_of({"site-a": site("a", 20, masses=lambda p: 0)})
+    with pytest.raises(UserError, match="3 patients with a mass, fewer than folds: lower splits.folds"):
+        plan_of({"site-a": site("a", 3)})
+    with pytest.raises(UserError, match="the training part has 4 patients with a mass, fewer than folds"):
+        plan_of({"site-a": site("a", 5)})
+
+
+def test_no_holdout_means_none():
+    assert Counter(r["role"] for r in plan_of({"site-a": site("a", 20)}, holdout=0).splits) == {"train": 20}
+
+
+def test_a_changed_role_opens_new_shards(indexes):
+    before = plan_of(indexes)
+    after = make_plan(indexes, {"site-a": "train", "site-b": "predict"}, before.splits, before.shards, **SETTINGS)
+    assert {r["shard"].rpartition("-")[0] for r in after.shards if r["dataset"] == "site-b"} == {"predict"}

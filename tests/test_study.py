@@ -1,0 +1,94 @@
+import copy
+
+import pytest
+
+from mammoseg.errors import UserError
+from mammoseg.study import Study
+
+
+def put(config: dict, path: list, value) -> dict:
+    at = config
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    return config
+
+
+def test_the_papers_study(config, schema):
+    study = Study(config, schema)
+    assert list(study.models) == [
+        "resnet34-unet-imagenet",
+        "resnet22-unet-gmic",
+        "resnet34-fpn-imagenet",
+        "resnet22-fpn-gmic",
+    ]
+    assert study.weights_names == ["gmic-resnet22_gmic", "imagenet-resnet34"]
+    assert (study.with_role("train"), study.with_role("external")) == (["oudsm"], ["inbreast"])
+    assert str(study.datasets["oudsm"].root) == "data/OUDSM"
+    assert not study.only_phantoms
+
+
+def test_a_model_overrides_single_values_of_the_training(config, schema):
+    own = {"learning_rate": 0.01, "schedule": {"milestones": [5]}}
+    put(config, ["models", 0, "training"], own)
+    study = Study(config, schema)
+    training = study.models["resnet34-unet-imagenet"].training
+    assert training["learning_rate"] == 0.01
+    assert training["schedule"]["milestones"] == [5]
+    assert training["schedule"]["combined_epochs"] == 20
+    assert study.models["resnet22-unet-gmic"].training["learning_rate"] == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (["training", "learnin_rate"], 1, "config key training.learnin_rate is unknown; did you mean learning_rate?"),
+        (["training", "learning_rate"], "1e-4", "config key training.learning_rate is the text '1e-4'; YAML wants a decimal point in a number: write 1.0e-4"),
+        (["training", "optimizer"], "sgd", "config key training.optimizer is 'sgd'; it must be one of adam, adamw"),
+        (["training", "schedule", "focal_tversky_epochs"], -1, "config key training.schedule.focal_tversky_epochs is -1; it must be at least 0"),
+        (["image", "side"], 100, "config key image.side is 100; it must be a multiple of 32"),
+        (["models", 0, "encoder"], "resnet22_gmic", "has no weights 'imagenet'; use gmic or random"),
+        (["models", 0, "decoder"], "unett", "config key models[0].decoder is 'unett'"),
+        (["models", 0, "stem"], "gmic", "stem gmic goes with encoder resnet22_gmic only"),
+        (["models", 1, "name"], "resnet34-unet-imagenet", "the name 'resnet34-unet-imagenet' stands there 2 times"),
+        (["datasets", 0, "root"], "{dataroot}/x", "the only placeholder is {data_root}"),
+        (["datasets", 0, "role"], "external", "no data set has the role train"),
+        (["datasets", 0, "name"], "models", "which is a folder of ours"),
+        (["datasets", 0, "importer"], "inbrest", "it must be one of inbreast, oulu, manifest"),
+        (["augmentation", "gaussian_blur", "kernels"], [4], "it must be odd"),
+        (["splits", "folds"], 1, "config key splits.folds is 1; it must be at least 2"),
+        (["extend_cohort"], "yes", "config key extend_cohort is 'yes'; it must be of type boolean"),
+    ],
+)  # fmt: skip
+def test_a_mistake_gets_one_sentence(config, schema, path, value, said):
+    with pytest.raises(UserError) as mistake:
+        Study(put(config, path, value), schema)
+    assert said in str(mistake.value)
+    assert "\n" not in str(mistake.value)
+
+
+def test_a_missing_section_is_named(config, schema):
+    del config["splits"]["folds"]
+    with pytest.raises(UserError, match="config key splits.folds is missing"):
+        Study(config, schema)
+
+
+def test_recipes_hold_what_their_stage_reads_and_no_more(config, schema):
+    def recipes(c):
+        s = Study(c, schema)
+        training = {m: s.training_recipe(m) for m in s.models}
+        return {"plan": s.plan_recipe(), "render": s.render_recipe(), "train": training, "voi_lut": s.image["voi_lut"]}
+
+    before = recipes(config)
+    for path, value, touched in [
+        (["image", "side"], 256, {"render"}),
+        (["image", "voi_lut", "center"], 1400, {"voi_lut"}),
+        (["training", "batch_size"], 16, {"train"}),
+        (["training", "workers"], 3, set()),
+        (["augmentation", "cutout"], None, {"train"}),
+        (["seed"], 3, {"plan", "train"}),
+        (["splits", "folds"], 4, {"plan"}),
+        (["ensemble", "threshold"], 0.4, set()),
+    ]:
+        after = recipes(put(copy.deepcopy(config), path, value))
+        assert {k for k in before if before[k] != after[k]} == touched, path

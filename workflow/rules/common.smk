@@ -1,0 +1,87 @@
+# The study, and what every rule below the checkpoint needs: the plan, and the digest of what a unit is made from.
+# This runs again in every job: nothing here may import torch or pandas, open an image, or write a file.
+import csv
+import os
+import sys
+from functools import lru_cache
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+BASE = Path(workflow.basedir)
+SCRIPTS = BASE / "workflow" / "scripts"
+sys.path.insert(0, str(BASE / "src"))
+
+from mammoseg import fingerprint
+from mammoseg.errors import UserError
+from mammoseg.listing import listing
+from mammoseg.study import Study
+
+try:
+    STUDY = Study(config, yaml.safe_load((BASE / "workflow/schemas/config.schema.yaml").read_text()))
+except UserError as mistake:
+    raise WorkflowError(str(mistake)) from None
+
+R = str(STUDY.results)
+DATASETS = list(STUDY.datasets)
+SCORED = STUDY.with_role("train") + STUDY.with_role("external")
+MODELS = list(STUDY.models)
+FOLDS = list(STUDY.folds)
+
+
+wildcard_constraints:
+    dataset="|".join(DATASETS),
+    model="|".join(MODELS),
+    fold="|".join(map(str, FOLDS)),
+    weights="|".join(STUDY.weights_names) or "none",
+    shard=r"[a-z]+-\d+",
+
+
+def stage(rule, **recipe):
+    """The one value in a rule's params: what it depends on besides its input files, its code included.
+
+    Snakemake compares params as a set of texts without names: so one text, with sorted keys.
+    """
+    return fingerprint.canonical({"code": fingerprint.code(SCRIPTS / f"{rule}.py"), **recipe})
+
+
+@lru_cache
+def read_work(path, mtime_ns):
+    with open(path, newline="") as f:
+        return {(r["dataset"], r["unit"]): r for r in csv.DictReader(f)}
+
+
+def work():
+    """The units of work by data set and name. Asking makes the asking rule depend on the checkpoint."""
+    path = str(checkpoints.assign_folds.get().output.work)
+    return read_work(path, os.stat(path).st_mtime_ns)
+
+
+def planned(wildcards):
+    """First input of EVERY rule below the checkpoint: Snakemake then weighs the rule afresh once the checkpoint has run."""
+    return ancient(checkpoints.assign_folds.get().output.work)
+
+
+def source(dataset, unit):
+    """Digest of what one shard, or one fold (dataset "fold"), is made from."""
+    return work()[dataset, unit]["digest"]
+
+
+def roles(*datasets):
+    """Which units of some data sets have which role, and who is in which fold: as text, for params."""
+    return {f"{d} {u}": r["digest"] if d == "fold" else r["role"] for (d, u), r in work().items() if d in (*datasets, "fold")}
+
+
+def manifests(*datasets, role=None):
+    """Manifests of the rendered shards of some data sets, of one role where it is named."""
+    units = [(d, u) for (d, u), r in work().items() if d in datasets and role in (None, r["role"])]
+    return [f"{R}/{d}/png/{u}/manifest.csv" for d, u in units]
+
+
+onstart:
+    from mammoseg.preflight import preflight
+
+    try:
+        preflight(STUDY, targets=workflow.dag_settings.targets, trains_here=not workflow.non_local_exec)
+    except UserError as mistake:
+        raise WorkflowError(str(mistake)) from None

@@ -1,0 +1,24 @@
+"""Make a synthetic release."""
+
+import _bootstrap
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from mammoseg.datasets.phantom import make_release
+from mammoseg.files import write_text
+
+
+def main(root: Path, made: Path, phantom: Mapping) -> None:
+    """Write the release below `root`, then `made`, which says what is in it."""
+    summary = make_release(root, **phantom)
+    write_text(made, json.dumps(summary, indent=2, sort_keys=True) + "\n")
+    logging.getLogger("mammoseg").info("phantom release made: %s patients", phantom["patients"])
+
+
+if __name__ == "__main__":
+    with _bootstrap.job(snakemake) as study:
+        dataset = study.datasets[snakemake.wildcards.dataset]
+        main(dataset.root, Path(snakemake.output.made), dataset.phantom)
