@@ -3,10 +3,12 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: workflow.source_path("config/config.yaml")
+configfile: Path(workflow.basedir) / "config" / "config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/artefacts.smk"
+include: "workflow/rules/preflight.smk"
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/splits.smk"
 include: "workflow/rules/render.smk"
@@ -18,6 +20,6 @@ include: "workflow/rules/targets.smk"
 
 
 rule all:
+    default_target: True
     input:
         everything,
-    default_target: True

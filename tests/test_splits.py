@@ -20,7 +20,8 @@ def site(prefix: str, patients: int, masses=lambda i: 1) -> list[dict]:
 
 def plan_of(indexes, before=None, **settings):
     locked = (before.splits, before.shards) if before else ([], [])
-    return make_plan(indexes, {d: ROLES[d] for d in indexes}, *locked, **(SETTINGS | settings))
+    nothing = dict.fromkeys(indexes, ())
+    return make_plan(indexes, nothing, {d: ROLES[d] for d in indexes}, *locked, **(SETTINGS | settings))
 
 
 def places(plan) -> dict:
@@ -28,7 +29,7 @@ def places(plan) -> dict:
 
 
 def units(plan) -> dict:
-    return {(w["dataset"], w["unit"]): w["digest"] for w in plan.work}
+    return {(w["dataset"], w["unit"]): w["digest"] for w in plan.work if w["role"] != "index"}
 
 
 @pytest.fixture
@@ -180,5 +181,21 @@ def test_no_holdout_means_none():
 
 def test_a_changed_role_opens_new_shards(indexes):
     before = plan_of(indexes)
-    after = make_plan(indexes, {"site-a": "train", "site-b": "predict"}, before.splits, before.shards, **SETTINGS)
+    after = make_plan(
+        indexes,
+        dict.fromkeys(indexes, ()),
+        {"site-a": "train", "site-b": "predict"},
+        before.splits,
+        before.shards,
+        **SETTINGS,
+    )
     assert {r["shard"].rpartition("-")[0] for r in after.shards if r["dataset"] == "site-b"} == {"predict"}
+
+
+def test_what_is_set_aside_has_a_digest_of_its_own(indexes):
+    def digest(excluded):
+        plan = make_plan(indexes, {"site-a": excluded, "site-b": []}, ROLES, [], [], **SETTINGS)
+        return {(w["dataset"], w["unit"]): w["digest"] for w in plan.work}
+
+    none, one = digest([]), digest([{"file": "1", "reason": "duplicate", "explanation": "x"}])
+    assert {u for u in none if none[u] != one[u]} == {("site-a", "index")}

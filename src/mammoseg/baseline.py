@@ -16,12 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv
-from mammoseg.scoring import read_mask
+from mammoseg.pack import read_image, read_mask
 from mammoseg.tables import decimals, mean_and_sd
 
 COLUMNS = (
@@ -97,12 +96,15 @@ def baseline_rows(shards: Mapping[str, Iterable[Path]], splits: Iterable[Mapping
 
 def read_brightness(shards: Iterable[Path]) -> list[Brightness]:
     """Histograms of the usable images with a mass; `shards` are manifests with PNGs and masks beside them."""
-    return [
-        brightness(row["patient_id"], _read_8bit(folder / f"{row['image_id']}.png"), read_mask(folder / f"{row['image_id']}_mask.png"))
-        for folder, rows in ((Path(shard).parent, read_csv(shard)) for shard in shards)
-        for row in rows
-        if row["status"] == "ok" and row["n_masses"] not in ("", "0")
-    ]
+    images = []
+    for shard in shards:
+        for row in read_csv(shard):
+            if row["status"] == "ok" and row["n_masses"] not in ("", "0"):
+                picture = Path(shard).with_name(row["image_id"])
+                image = read_image(f"{picture}.png", row["image_id"])
+                mask = read_mask(f"{picture}_mask.png", row["image_id"]).astype(bool)
+                images.append(brightness(row["patient_id"], image, mask))
+    return images
 
 
 def brightness(patient_id: str, image: np.ndarray, mask: np.ndarray) -> Brightness:
@@ -164,11 +166,3 @@ def _row(threshold: Threshold, dataset: str, part: str, images: list[Brightness]
         "iou_mean": decimals(iou_mean),
         "iou_sd": decimals(iou_sd),
     }
-
-
-def _read_8bit(path: Path) -> np.ndarray:
-    """The network's 8-bit view of a 16-bit PNG: round(v16 / 257)."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
-    if image is None or image.dtype != np.uint16 or image.ndim != 2:
-        raise UserError(f"the image {path} is missing or damaged: delete manifest.csv beside it and run again")
-    return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)

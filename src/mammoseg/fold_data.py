@@ -106,9 +106,7 @@ def training_loader(
 def validation_loader(data: FoldImages, rows: Sequence[int], batch_size: int, pin_memory: bool) -> DataLoader:
     """Batches of images as they are; memory-mapped and not augmented, they need no process of their own."""
     draws = [(row, None) for row in rows]
-    return DataLoader(
-        data, batch_size=batch_size, sampler=draws, pin_memory=pin_memory, generator=torch.Generator()
-    )
+    return DataLoader(data, batch_size=batch_size, sampler=draws, pin_memory=pin_memory, generator=torch.Generator())
 
 
 def _one_thread(_worker: int) -> None:

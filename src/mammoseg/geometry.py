@@ -112,9 +112,7 @@ class Letterbox:
         if array.shape != (self.rows, self.columns):
             raise ValueError(f"the letterbox is for {self.rows} x {self.columns} pixels, the array is {array.shape}")
         right = self.square - self.columns - self.left
-        return cv2.copyMakeBorder(
-            array, 0, self.square - self.rows, self.left, right, cv2.BORDER_CONSTANT, value=value
-        )
+        return cv2.copyMakeBorder(array, 0, self.square - self.rows, self.left, right, cv2.BORDER_CONSTANT, value=value)
 
     def _resize(self, square: np.ndarray) -> np.ndarray:
         method = cv2.INTER_LINEAR if self.side > self.square else cv2.INTER_AREA

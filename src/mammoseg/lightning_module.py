@@ -13,8 +13,9 @@ from torch import Tensor
 from mammoseg.augmentation import derive_seed
 from mammoseg.errors import UserError
 from mammoseg.fold_data import TimedLoader
+from mammoseg.fold_model import FoldModel
 from mammoseg.losses import CombinedLoss, FocalTverskyLoss
-from mammoseg.segmenter import Segmenter
+from mammoseg.metrics import dice_per_image
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -46,11 +47,11 @@ class Schedule:
 
 
 class FoldTraining(L.LightningModule):
-    """Trains one segmenter and keeps the history and the best state.
+    """Trains one model and keeps the history and the best state.
 
     Parameters
     ----------
-    segmenter : Segmenter
+    model : FoldModel
         Its network has the parts ``encoder`` and ``decoder``.
     loader : TimedLoader
         Of the training images.
@@ -75,7 +76,7 @@ class FoldTraining(L.LightningModule):
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        model: FoldModel,
         loader: TimedLoader,
         settings: Mapping[str, Any],
         seed: int,
@@ -83,7 +84,7 @@ class FoldTraining(L.LightningModule):
         log: logging.Logger,
     ):
         super().__init__()
-        self.segmenter = segmenter
+        self.model = model.to(memory_format=torch.channels_last)  # a tenth faster, on a CPU too
         self.loader = loader
         self.settings = settings
         self.schedule = Schedule(settings["schedule"])
@@ -109,7 +110,7 @@ class FoldTraining(L.LightningModule):
         """Adam or AdamW over all parameters; a frozen one has no gradient, and no decay either."""
         settings, schedule = self.settings, self.settings["schedule"]
         optimizer = OPTIMIZERS[settings["optimizer"]](
-            self.segmenter.parameters(),
+            self.model.parameters(),
             lr=settings["learning_rate"],
             weight_decay=settings["weight_decay"],
             fused=True,
@@ -124,14 +125,14 @@ class FoldTraining(L.LightningModule):
     def train(self, mode: bool = True) -> "FoldTraining":
         """As usual, except that a frozen encoder keeps its batch-norm statistics."""
         super().train(mode)
-        if mode and not next(self.segmenter.network.encoder.parameters()).requires_grad:
-            self.segmenter.network.encoder.eval()
+        if mode and not next(self.model.network.encoder.parameters()).requires_grad:
+            self.model.network.encoder.eval()
         return self
 
     def on_train_epoch_start(self) -> None:
         self.started = time.perf_counter()
         self.loader.waited = 0.0
-        self.segmenter.network.encoder.requires_grad_(self.epoch > self.schedule.frozen)
+        self.model.network.encoder.requires_grad_(self.epoch > self.schedule.frozen)
         self.train()
         torch.manual_seed(derive_seed(self.seed, "dropout", self.epoch))
         self.lr = self.optimizers().param_groups[0]["lr"]
@@ -157,7 +158,7 @@ class FoldTraining(L.LightningModule):
         phase = self.schedule.phase(self.epoch)
         if phase == self.schedule.last_phase and val_loss < self.best_loss:
             self.best_epoch, self.best_loss = self.epoch, val_loss
-            state = self.segmenter.network.state_dict()
+            state = self.model.network.state_dict()
             self.best_state = {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
         self.history.append(
             {
@@ -177,7 +178,7 @@ class FoldTraining(L.LightningModule):
     def _judge(self, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Loss of one batch, and its images' Dice coefficients."""
         images, masks = batch
-        logits = self.segmenter(images)
+        logits = self.model(images)
         loss = self.losses[self.schedule.phase(self.epoch)](logits, masks.float())
         return loss, dice_per_image(logits.detach(), masks)
 
@@ -202,15 +203,6 @@ class FoldTraining(L.LightningModule):
             self.fold, row["epoch"], self.schedule.epochs, row["phase"], row["train_loss"], dice[0],
             row["val_loss"], dice[1], row["seconds"], duration(left),
         )  # fmt: skip
-
-
-def dice_per_image(logits: Tensor, masks: Tensor) -> Tensor:
-    """Dice of each image at probability ≥ 0.5: (B,) float, NaN where mask and answer are both empty.
-
-    `logits` and `masks` (0 or 1) are (B, 1, H, W).
-    """
-    answer, reference = logits.flatten(1) >= 0, masks.flatten(1) > 0
-    return 2 * (answer & reference).sum(1) / (answer.sum(1) + reference.sum(1))
 
 
 def duration(seconds: float) -> str:

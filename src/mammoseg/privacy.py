@@ -57,7 +57,9 @@ def load_or_create_key(path: str | os.PathLike) -> bytes:
         if path.stat().st_mode & 0o077:  # copied from elsewhere, or unpacked
             path.chmod(0o600)
     except OSError as error:
-        raise UserError(f"the key of the pseudonyms, {path}, cannot be read or made ({error.strerror}); check the owner and rights of its folder") from error
+        raise UserError(
+            f"the key of the pseudonyms, {path}, cannot be read or made ({error.strerror}); check its rights"
+        ) from error
     if len(key) != KEY_BYTES:
         raise UserError(
             f"{path} is not a key of this program ({len(key)} bytes instead of {KEY_BYTES}); put the right file back: "

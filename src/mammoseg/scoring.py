@@ -1,6 +1,5 @@
 """Scores of single cases: a probability map against the reference mask."""
 
-import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,7 +9,8 @@ from scipy import ndimage
 
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv
-from mammoseg.metrics import dice, iou
+from mammoseg.metrics import counts
+from mammoseg.pack import read_mask
 
 COLUMNS = (
     "image_id",
@@ -69,7 +69,8 @@ def score_cases(predictions: Path, shards: Iterable[Path], threshold: float = 0.
     for image_id, (case, mask) in sorted(cases.items()):
         probability = read_probability(predictions.with_name(f"{image_id}.png"), image_id)
         facts = {k: case[k] for k in ("image_id", "patient_id", "laterality", "view", "n_masses")}
-        rows.append(facts | {"part": made[image_id]["part"]} | score_case(probability, read_mask(mask), threshold))
+        reference = read_mask(mask, image_id).astype(bool)
+        rows.append(facts | {"part": made[image_id]["part"]} | score_case(probability, reference, threshold))
     return rows
 
 
@@ -91,12 +92,14 @@ def score_case(probability: np.ndarray, reference: np.ndarray, threshold: float 
         The last six of `COLUMNS`. A region is a connected component of the prediction, 8 neighbours.
     """
     predicted = binarise(probability, threshold)
+    pixels = counts(predicted, reference)
+    defined = pixels.predicted + pixels.reference > 0  # an undefined score is an empty cell, never a zero
     return {
-        "reference_pixels": int(reference.sum()),
-        "predicted_pixels": int(predicted.sum()),
-        "true_positive_pixels": int((predicted & reference).sum()),
-        "dice": _defined(dice(predicted, reference)),
-        "iou": _defined(iou(predicted, reference)),
+        "reference_pixels": pixels.reference,
+        "predicted_pixels": pixels.predicted,
+        "true_positive_pixels": pixels.true_positive,
+        "dice": pixels.dice if defined else None,
+        "iou": pixels.iou if defined else None,
         "predicted_regions": int(ndimage.label(predicted, NEIGHBOURS)[1]),
     }
 
@@ -118,16 +121,3 @@ def read_probability(path: Path, image_id: str) -> np.ndarray:
             "delete manifest.csv there and run again, so that it is predicted"
         )
     return probability
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """Reference mask (rows, columns) bool from an 8-bit 0/255 PNG; a UserError that names it where it cannot be read."""
-    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if Path(path).is_file() else None
-    if mask is None or mask.ndim != 2:
-        raise UserError(f"the reference mask {path} is missing or damaged: delete manifest.csv beside it and run again")
-    return mask > 127
-
-
-def _defined(value: float) -> float | None:
-    """An undefined score is an empty cell, never a zero."""
-    return None if math.isnan(value) else float(value)

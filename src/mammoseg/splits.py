@@ -31,6 +31,7 @@ class Plan:
 
 def make_plan(
     indexes: Mapping[str, Sequence[Row]],
+    excluded: Mapping[str, Sequence[Row]],
     roles: Mapping[str, str],
     locked_splits: Iterable[Row],
     locked_shards: Iterable[Row],
@@ -46,7 +47,7 @@ def make_plan(
 
     Parameters
     ----------
-    indexes : mapping of data set name to rows of its index.csv
+    indexes, excluded : mapping of data set name to rows of its index.csv and excluded.csv
     roles : mapping of data set name to ``train``, ``external`` or ``predict``
     locked_splits, locked_shards : rows of an earlier plan, empty before the first
     folds, holdout, seed : how a new cohort is drawn
@@ -90,7 +91,7 @@ def make_plan(
     for d in sorted(indexes):
         shard |= _open_shards(d, roles[d], patients[d], shard, cohort, holdout, patients_per_shard)
     plan.shards = [{"dataset": d, "patient_id": p, "shard": s} for (d, p), s in sorted(shard.items())]
-    plan.work = _work(indexes, plan.splits, shard, folds, require_mass)
+    plan.work = _index_work(indexes, excluded) + _work(indexes, plan.splits, shard, folds, require_mass)
     return plan
 
 
@@ -236,6 +237,14 @@ def _open_shards(dataset, role, patients, known, cohort, holdout, per_shard) -> 
         first = max(taken, default=-1) + 1
         opened |= {(dataset, p): f"{name}-{first + i // per_shard:05d}" for i, p in enumerate(mine)}
     return opened
+
+
+def _index_work(indexes, excluded) -> list[dict]:
+    """One row per data set with the digest of its index: what the report shows of the release as a whole."""
+    return [
+        {"dataset": d, "unit": "index", "role": "index", "digest": fingerprint.digest([indexes[d], excluded[d]])}
+        for d in sorted(indexes)
+    ]
 
 
 def _work(indexes, splits, shard, folds, require_mass) -> list[dict]:

@@ -6,7 +6,7 @@ Light on purpose: the Snakefile reads it again in every job.
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,6 +113,18 @@ class Study:
     def weights_names(self) -> list[str]:
         """Names of all weights files that the study's models start from."""
         return sorted({m.weights_name for m in self.models.values() if m.weights_name})
+
+    def dataset_facts(self, names: Iterable[str]) -> dict[str, dict]:
+        """What the tables say of some data sets: importer, role, and whether they are phantoms."""
+        chosen = (self.datasets[name] for name in names)
+        return {d.name: {"importer": d.importer, "role": d.role, "phantom": d.phantom is not None} for d in chosen}
+
+    def shown_config(self) -> dict:
+        """What the report shows of the config; it is no reason to write it again that the results or the data have moved."""
+        moved = {"results_dir", "data_root", "extend_cohort"}
+        shown = {k: v for k, v in self.config.items() if k not in moved}
+        shown["datasets"] = [{k: v for k, v in d.items() if k != "root"} for d in shown["datasets"]]
+        return shown
 
     # What each stage reads of the config: these recipes are triggers, so nothing else may be in them.
 

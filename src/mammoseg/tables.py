@@ -188,6 +188,8 @@ def warnings(models: Models, datasets: DataSets) -> list[str]:
             f"The encoder weights asked for were not there: {who} started from random weights, so the table says nothing "
             "about ImageNet or GMIC initialisation."
         )
+    elif models and all(folds[0]["model"]["weights"] == "random" for folds in models.values()):
+        said.append("All models started from random weights, as configured.")
     return said
 
 

@@ -58,7 +58,7 @@ def work():
 
 
 def planned(wildcards):
-    """First input of EVERY rule below the checkpoint: Snakemake then weighs the rule afresh once the checkpoint has run."""
+    """First input of EVERYTHING below the checkpoint. Snakemake then weighs the job afresh once the checkpoint has run."""
     return ancient(checkpoints.assign_folds.get().output.work)
 
 
@@ -69,19 +69,35 @@ def source(dataset, unit):
 
 def roles(*datasets):
     """Which units of some data sets have which role, and who is in which fold: as text, for params."""
-    return {f"{d} {u}": r["digest"] if d == "fold" else r["role"] for (d, u), r in work().items() if d in (*datasets, "fold")}
+    folds = {f"fold {k}": source("fold", str(k)) for k in FOLDS}
+    return {f"{d} {u}": r["role"] for (d, u), r in work().items() if d in datasets} | folds
+
+
+def shards(*datasets, role=None):
+    """Data set and name of the shards of some data sets, of one role where it is named."""
+    rows = work().items()
+    return [(d, u) for (d, u), r in rows if d in datasets and r["role"] != "index" and role in (None, r["role"])]
 
 
 def manifests(*datasets, role=None):
-    """Manifests of the rendered shards of some data sets, of one role where it is named."""
-    units = [(d, u) for (d, u), r in work().items() if d in datasets and role in (None, r["role"])]
-    return [f"{R}/{d}/png/{u}/manifest.csv" for d, u in units]
+    """Manifests of the rendered shards of some data sets."""
+    return [f"{R}/{d}/png/{u}/manifest.csv" for d, u in shards(*datasets, role=role)]
 
 
-onstart:
-    from mammoseg.preflight import preflight
+def made_by_a_rule(wildcards):
+    """What makes a release that does not exist by itself."""
+    return f"{R}/phantoms/{wildcards.dataset}.json" if STUDY.datasets[wildcards.dataset].phantom else []
 
-    try:
-        preflight(STUDY, targets=workflow.dag_settings.targets, trains_here=not workflow.non_local_exec)
-    except UserError as mistake:
-        raise WorkflowError(str(mistake)) from None
+
+def release(dataset):
+    """What tells that a release has changed."""
+    d = STUDY.datasets[dataset]
+    if d.phantom or not d.listing:
+        return dict(d.phantom or {})
+    return listing(d.folder)
+
+
+def weights_record(wildcards):
+    """Record of the weights that a model's encoder starts from; nothing for random values."""
+    name = STUDY.models[wildcards.model].weights_name
+    return f"{R}/weights/{name}.json" if name else []

@@ -22,19 +22,6 @@ rule make_phantom:
         "../scripts/make_phantom.py"
 
 
-def made_by_a_rule(wildcards):
-    """What makes a release that does not exist by itself."""
-    return f"{R}/phantoms/{wildcards.dataset}.json" if STUDY.datasets[wildcards.dataset].phantom else []
-
-
-def release(dataset):
-    """What tells that a release has changed."""
-    d = STUDY.datasets[dataset]
-    if d.phantom or not d.listing:
-        return dict(d.phantom or {})
-    return listing(d.folder)
-
-
 rule index_dataset:
     input:
         made=made_by_a_rule,

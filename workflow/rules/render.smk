@@ -20,7 +20,9 @@ rule inject_voi_lut:
         mem_mb=2000,
         runtime=60,
     params:
-        recipe=lambda w: stage("inject_voi_lut", voi_lut=dict(STUDY.image["voi_lut"]), source=source(w.dataset, w.shard)),
+        recipe=lambda w: stage(
+            "inject_voi_lut", voi_lut=dict(STUDY.image["voi_lut"]), source=source(w.dataset, w.shard)
+        ),
     message:
         "injecting the VOI LUT where it is missing: {wildcards.dataset} {wildcards.shard}"
     script:

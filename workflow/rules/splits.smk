@@ -5,6 +5,7 @@
 checkpoint assign_folds:
     input:
         indexes=expand(f"{R}/{{dataset}}/index.csv", dataset=DATASETS),
+        excluded=expand(f"{R}/{{dataset}}/excluded.csv", dataset=DATASETS),
     output:
         splits=f"{R}/splits.csv",
         shards=f"{R}/shards.csv",

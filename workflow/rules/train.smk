@@ -49,11 +49,6 @@ rule fetch_weights:
         "../scripts/fetch_weights.py"
 
 
-def weights_record(wildcards):
-    name = STUDY.models[wildcards.model].weights_name
-    return f"{R}/weights/{name}.json" if name else []
-
-
 rule train_fold:
     input:
         plan=planned,

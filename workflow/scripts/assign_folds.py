@@ -29,6 +29,7 @@ def main(indexes: Mapping[str, Path], results: Path, recipe: Mapping, cohort_rec
         )
     plan = make_plan(
         {d: read_csv(path) for d, path in indexes.items()},
+        {d: read_csv(path.with_name("excluded.csv")) for d, path in indexes.items()},
         recipe["roles"],
         locked["splits"],
         locked["shards"],
@@ -52,7 +53,7 @@ def main(indexes: Mapping[str, Path], results: Path, recipe: Mapping, cohort_rec
 def tidy(results: Path, work: list[dict]) -> None:
     """Remove the folders of shards that no row of work.csv names any more: nobody else ever looks at them."""
     units = {(w["dataset"], w["unit"]) for w in work}
-    for dataset in {w["dataset"] for w in work if w["role"] != "fold"}:
+    for dataset in {w["dataset"] for w in work if w["role"] == "index"}:
         for folder in (*(results / dataset / "png").glob("*/"), *(results / "private" / dataset / "dicom").glob("*/")):
             if (dataset, folder.name) not in units:
                 shutil.rmtree(folder)

@@ -67,6 +67,17 @@ def read_header(path: str | os.PathLike) -> FileDataset:
     return _parse(Path(path), whole=False)
 
 
+def read_encoded(path: str | os.PathLike) -> FileDataset:
+    """Read a whole file and leave its pixels encoded as they are.
+
+    Raises
+    ------
+    Unusable
+        As `read_header`.
+    """
+    return _parse(Path(path), whole=True)
+
+
 def read_pixels(path: str | os.PathLike) -> FileDataset:
     """Read and decode a whole file; ``pixel_array`` of the returned dataset is there already.
 
@@ -76,7 +87,7 @@ def read_pixels(path: str | os.PathLike) -> FileDataset:
         As `read_header`; ``undecodable`` where no installed decoder can read the pixels, ``constant_image`` where all
         pixels are equal (a black frame after a failed decoding somewhere upstream must not pass for a mammogram).
     """
-    dataset = _parse(Path(path), whole=True)
+    dataset = read_encoded(path)
     words, low_bits = stored_words(dataset), (1 << dataset.BitsStored) - 1
     glimpse = words[::64, ::64] & low_bits
     if glimpse.min() == glimpse.max():  # nearly always false, which spares a pass over all pixels
@@ -166,6 +177,11 @@ def _parse(path: Path, whole: bool) -> FileDataset:
         raise Unusable("no_pixels", "it holds no pixel data")
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = ENCODINGS[dataset.original_encoding]
+    if (
+        text(dataset, "SOPClassUID") in FOR_PROCESSING
+        or text(dataset, "PresentationIntentType").upper() == "FOR PROCESSING"
+    ):
+        raise Unusable("for_processing", "it is raw detector data (FOR PROCESSING), not meant to be shown")
     check_image(dataset)
     _check_length(dataset, pixel_lengths[0], left if not whole else None)
     return dataset
@@ -177,13 +193,10 @@ def check_image(header: FileDataset) -> None:
     Raises
     ------
     Unusable
-        ``bad_header``, ``too_large``, ``multi_frame``, ``for_processing``, ``colour``.
+        ``multi_frame``, ``colour``, ``bad_header``, ``too_large``.
     """
-    sop_class = text(header, "SOPClassUID")
-    if sop_class in TOMOSYNTHESIS or (integer(header, "NumberOfFrames") or 1) > 1:
+    if text(header, "SOPClassUID") in TOMOSYNTHESIS or (integer(header, "NumberOfFrames") or 1) > 1:
         raise Unusable("multi_frame", "it is a tomosynthesis or holds several frames")
-    if sop_class in FOR_PROCESSING or text(header, "PresentationIntentType").upper() == "FOR PROCESSING":
-        raise Unusable("for_processing", "it is raw detector data (FOR PROCESSING), not meant to be shown")
     if integer(header, "SamplesPerPixel") != 1 or text(header, "PhotometricInterpretation") not in (
         "MONOCHROME1",
         "MONOCHROME2",

@@ -14,7 +14,7 @@ from mammoseg.figures.style import BLUE, GREY, RED, house_style, new_figure
 COLUMNS = 4
 SHADE = "#eceff3"
 CURVES = (("train", BLUE), ("val", RED))
-PHASES = {"combined": "BCE + soft Jaccard", "focal_tversky": "Focal Tversky"}
+PHASES = {"1": "BCE + soft Jaccard", "2": "Focal Tversky"}
 
 History = Sequence[Mapping]
 """Rows of a fold's history.csv."""
@@ -95,9 +95,11 @@ def _phases(history: History) -> list[tuple[str, int, int]]:
 
 
 def _drops(history: History) -> list[int]:
-    """The epochs after which the learning rate falls to less than a half: steps, not the slope of a cycle."""
-    pairs = zip(history, history[1:], strict=False)
-    return [int(a["epoch"]) for a, b in pairs if float(b["lr"]) < 0.5 * float(a["lr"])]
+    """The epochs after which the learning rate falls to less than a half; none where it changes all the time (a cycle)."""
+    rates = [float(row["lr"]) for row in history]
+    if len(set(rates)) > len(rates) / 2:
+        return []
+    return [int(row["epoch"]) for row, rate, following in zip(history, rates, rates[1:], strict=False) if following < rate / 2]
 
 
 def _values(history: History, column: str, epochs: np.ndarray) -> list[float]:

@@ -42,7 +42,8 @@ class Segmenter(nn.Module):
         """
         size = images.shape[-2:]
         padded = [-(-side // self.multiple) * self.multiple for side in size]
-        return fit(self.decoder(self.encoder(fit(images, padded))), size)
+        logits = self.decoder(self.encoder(fit(images, padded, self.multiple - 1)))
+        return fit(logits, size, self.multiple - 1)
 
 
 def build_model(
@@ -114,7 +115,8 @@ def check_model(encoder: str, decoder: str, stem: str = "dense", side: int = 512
         except Exception as error:  # whatever somebody else's encoder or decoder raises, the combination fails
             failure = error
     raise UserError(
-        f"Encoder {encoder} with decoder {decoder} and stem {stem} does not work on {side} x {side} images: {failure}."
+        f"Encoder {encoder} with decoder {decoder} and stem {stem} does not work on {side} x {side} images: "
+        f"{type(failure).__name__}, {' '.join(str(failure).split())}."
     ) from failure
 
 

@@ -83,6 +83,19 @@ def load_encoder(encoder: nn.Module, state: Mapping[str, Tensor], source: str) -
         raise UserError(f"{source} does not fit the encoder: {'; '.join(misfits[:3]) or failure}{more}.") from failure
 
 
+def imagenet_source(name: str) -> str:
+    """Address of the ImageNet weights that segmentation-models-pytorch has for an encoder.
+
+    Raises UserError where there are none.
+    """
+    if name.startswith("tu-"):
+        return f"https://huggingface.co/timm/{name[3:]}"
+    hub = smp.encoders.encoders[name]["pretrained_settings"].get("imagenet")
+    if hub is None:
+        raise UserError(f"There are no ImageNet weights for the encoder {name}: use weights random.")
+    return f"https://huggingface.co/{hub['repo_id']}/resolve/{hub['revision']}/model.safetensors"
+
+
 def imagenet_encoder(name: str) -> nn.Module:
     """An encoder of segmentation-models-pytorch with its ImageNet weights, downloaded or from its cache.
 
@@ -91,17 +104,15 @@ def imagenet_encoder(name: str) -> nn.Module:
     UserError
         There are none for this encoder, or they cannot be had: says which file and where to put it.
     """
-    timms = name.startswith("tu-")
-    hub = {} if timms else smp.encoders.encoders[name]["pretrained_settings"].get("imagenet")
-    if hub is None:
-        raise UserError(f"There are no ImageNet weights for the encoder {name}: use weights random or a file.")
+    source = imagenet_source(name)
     try:
-        return smp.encoders.get_encoder(name, in_channels=3, weights=True if timms else "imagenet")
+        weights = True if name.startswith("tu-") else "imagenet"
+        return smp.encoders.get_encoder(name, in_channels=3, weights=weights)
     except Exception as error:  # no network, no such model, a broken download: one answer to all
-        where = f"timm/{name[3:]}" if timms else f"{hub['repo_id']}/resolve/{hub['revision']}/model.safetensors"
+        reason = " ".join(str(error).split())
         raise UserError(
-            f"The ImageNet weights of {name} cannot be had ({error}): download "
-            f"https://huggingface.co/{where} where there is a network and name the file in weights.imagenet.file."
+            f"The ImageNet weights of {name} cannot be had ({type(error).__name__}: {reason}); download {source} "
+            "where there is a network and name the file in weights.imagenet.file."
         ) from error
 
 

@@ -13,12 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def fit(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Crop `x` (B, C, h, w), or pad it by replication, at the bottom and right, to `size` (rows, columns)."""
+def fit(x: Tensor, size: Sequence[int], most: int = 4) -> Tensor:
+    """Crop `x` (B, C, h, w), or pad it by replication, at the bottom and right, to `size` (rows, columns).
+
+    Raises ValueError where that takes more than `most` rows or columns: the grids do not belong together. Four is
+    what GMIC's stem loses (508 of 512); other grids differ by less.
+    """
     rows, columns = size
-    x = x[..., :rows, :columns]
     below, right = rows - x.shape[-2], columns - x.shape[-1]
-    return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
+    if max(abs(below), abs(right)) > most:
+        raise ValueError(f"a map of {x.shape[-2]} x {x.shape[-1]} does not belong on a grid of {rows} x {columns}")
+    x = x[..., :rows, :columns]
+    return F.pad(x, (0, max(right, 0), 0, max(below, 0)), mode="replicate") if below > 0 or right > 0 else x
 
 
 def double(x: Tensor) -> Tensor:

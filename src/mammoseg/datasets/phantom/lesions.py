@@ -62,7 +62,7 @@ def mass(rng: np.random.Generator, posterior: bool = False) -> Lesion:
     hidden = str(rng.choice(["", "CC", "MLO"], p=[0.94, 0.03, 0.03]))  # some masses are seen in one view only
     if hidden and not posterior:
         del angle[hidden]
-    return Lesion("mass", pathology, shape, diameter, rng.uniform(0.09, 0.20), outwards, angle, rng.random() < 0.3)
+    return Lesion("mass", pathology, shape, diameter, rng.uniform(0.18, 0.32), outwards, angle, rng.random() < 0.3)
 
 
 def other_finding(rng: np.random.Generator) -> Lesion:
@@ -120,7 +120,7 @@ def draw_mass(rng: np.random.Generator, lesion: Lesion, border: StarShape, value
     body = smoothstep(inside, -soft, soft) * (0.75 + 0.25 * np.sqrt(np.clip(2 * inside / lesion.diameter, 0, 1)))
     # The lesion replaces part of the tissue it grew in, so its inside is smoother than its surroundings.
     mean = float((body * part).sum() / body.sum())
-    part += body * (0.55 * (mean - part) + np.float32(lesion.contrast))
+    part += body * (0.7 * (mean - part) + np.float32(lesion.contrast))
     if lesion.shape == "spiculated":
         part += np.float32(0.5 * lesion.contrast) * spicules(rng, border, inside, window)
 

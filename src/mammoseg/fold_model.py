@@ -19,7 +19,7 @@ HISTORY = ("epoch", "phase", "lr", "train_loss", "val_loss", "train_dice", "val_
 PACKAGES = ("mammoseg", "torch", "lightning", "segmentation-models-pytorch", "solt", "numpy", "opencv-python-headless")
 
 
-class Segmenter(nn.Module):
+class FoldModel(nn.Module):
     """8-bit mammograms in, logits out: the one place where pixels become the network's input.
 
     Parameters
@@ -76,12 +76,12 @@ def save_model(
     return facts
 
 
-def load_model(folder: str | os.PathLike, device: str | torch.device = "cpu") -> tuple[Segmenter, dict]:
+def load_model(folder: str | os.PathLike, device: str | torch.device = "cpu") -> tuple[FoldModel, dict]:
     """Read a trained fold back, ready to predict.
 
     Returns
     -------
-    segmenter : Segmenter
+    model : FoldModel
         In eval mode, on `device`, its parameters without gradient.
     facts : dict
         ``model.json``.
@@ -102,8 +102,8 @@ def load_model(folder: str | os.PathLike, device: str | torch.device = "cpu") ->
     spec = facts["model"]
     network = build_model(encoder=spec["encoder"], decoder=spec["decoder"], weights=None, stem=spec["stem"])
     network.load_state_dict(load_file(folder / "model.safetensors"))
-    segmenter = Segmenter(network, **facts["normalisation"]).eval().requires_grad_(False)
-    return segmenter.to(device), facts
+    model = FoldModel(network, **facts["normalisation"]).eval().requires_grad_(False)
+    return model.to(device), facts
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Releases on disk, each behind the interface of `mammoseg.datasets.importer`."""

@@ -1,0 +1,142 @@
+"""The user's own archive: one CSV that names images, patients and masks. The columns are described in the README."""
+
+import logging
+import math
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
+from mammoseg.datasets.masks import components, count_components, read_mask
+from mammoseg.datasets.pictures import is_picture, picture_size
+from mammoseg.datasets.sheets import read_sheet
+from mammoseg.dicom.position import laterality_and_view, pixel_spacing_mm
+from mammoseg.dicom.read import check_usable
+from mammoseg.dicom.values import text
+from mammoseg.errors import Unusable, UserError
+
+log = logging.getLogger(__name__)
+
+NAME = "manifest.csv"
+REQUIRED = ("image", "patient")
+OPTIONAL = ("mask", "study", "laterality", "view", "pixel_spacing_mm")
+SIDES = {"": "", "l": "L", "left": "L", "r": "R", "right": "R"}
+MASK_SEPARATOR = ";"
+
+
+class ManifestImporter(Importer):
+    """A manifest: masses = the 8-connected components of all masks of a row together.
+
+    Parameters
+    ----------
+    root : Path
+        The CSV, or the folder that holds manifest.csv; paths in it are relative to its folder and may not leave it.
+    """
+
+    def __init__(self, root: Path):
+        root = Path(root)
+        self.table = root if root.suffix.lower() == ".csv" else root / NAME
+        super().__init__(self.table.parent)
+
+    def candidates(self) -> tuple[list[Candidate], list[SetAside]]:
+        if not self.table.is_file():
+            raise UserError(f"the manifest {self.table} does not exist; it is a CSV with the columns image and patient")
+        columns, rows = read_sheet(self.table)
+        for column in REQUIRED:
+            if column not in columns:
+                raise UserError(f"the manifest {self.table} has no column {column!r}; it has {', '.join(columns)}")
+        if not rows:
+            raise UserError(f"the manifest {self.table} has a header line and no image")
+        patients = defaultdict(set)
+        for row in rows:
+            patients[_tidy(row["image"])].add(row["patient"])
+        found: dict[str, Candidate] = {}
+        aside = []
+        for row in rows:
+            image = _tidy(row["image"])
+            try:
+                if len(patients[image]) > 1:
+                    raise Unusable("two_patients", "the manifest lists it under two patients")
+                if image in found:
+                    raise Unusable("duplicate", "the manifest lists it twice")
+                found[image] = self._candidate(image, row)
+            except Unusable as bad:
+                aside.append(SetAside(image, bad.reason, bad.explanation))
+        return list(found.values()), aside
+
+    def describe(self, candidate: Candidate, header: Dataset | None) -> Case:
+        facts = candidate.facts
+        if header is None:
+            rows, columns = picture_size(self.root / candidate.image)
+            key, spacing, laterality, view = candidate.image, None, "", ""
+        else:
+            check_usable(header, secondary_capture=True)  # the user named this very file
+            rows, columns = header.Rows, header.Columns
+            key = text(header, "SOPInstanceUID") or candidate.image
+            spacing = pixel_spacing_mm(header)
+            laterality, view = laterality_and_view(header)
+        n_masses = None
+        if "mask" in facts:
+            n_masses = count_components(self._mask(candidate, rows, columns))
+        return Case(
+            key=key,
+            patient=facts["patient"],
+            study=facts.get("study") or (text(header, "StudyInstanceUID") if header else "") or facts["patient"],
+            laterality=SIDES[facts.get("laterality", "").lower()] or laterality,
+            view=facts.get("view", "").upper() or view,
+            pixel_spacing_mm=float(facts["pixel_spacing_mm"]) if facts.get("pixel_spacing_mm") else spacing,
+            n_masses=n_masses,
+            extra={name: value for name, value in facts.items() if name not in REQUIRED + OPTIONAL},
+        )
+
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
+        return components(self._mask(candidate, rows, columns))
+
+    def _mask(self, candidate: Candidate, rows: int, columns: int) -> np.ndarray:
+        """All masks of a row together: files may overlap, and one mass may be given twice."""
+        mask = np.zeros((rows, columns), dtype=bool)
+        for path in candidate.annotations:
+            mask |= read_mask(self.root / path, rows, columns)
+        return mask
+
+    def _candidate(self, image: str, row: dict[str, str]) -> Candidate:
+        """Check one row of the table; Unusable where it cannot be used."""
+        if not image:
+            raise Unusable("no_image", "its row in the manifest has an empty cell in the column image")
+        if not row["patient"]:
+            raise Unusable("no_patient", "its row in the manifest has an empty cell in the column patient")
+        if row.get("laterality", "").lower() not in SIDES:
+            raise Unusable("bad_laterality", "its laterality in the manifest is none of L, R, left, right")
+        if row.get("pixel_spacing_mm") and not _is_spacing(row["pixel_spacing_mm"]):
+            raise Unusable("bad_pixel_spacing", "its pixel spacing in the manifest is not a positive number")
+        masks = tuple(_tidy(m) for m in row.get("mask", "").split(MASK_SEPARATOR) if m.strip())
+        for path, what in ((image, "file"), *((m, "mask") for m in masks)):
+            if not self._inside(path):
+                raise Unusable("outside_root", "a path in its row leaves the manifest's folder")
+            if not os.path.isfile(self.root / path):  # never raises, however odd the path
+                raise Unusable(f"missing_{what}", "a file that its row in the manifest names does not exist")
+        if not all(is_picture(m) for m in masks):
+            raise Unusable("bad_mask", "a mask in the manifest is none of PNG, TIFF and JPEG")
+        return Candidate(image, masks, row)
+
+    def _inside(self, path: str) -> bool:
+        """Whether a path stays in the manifest's folder, links followed."""
+        if os.path.isabs(path) or "\0" in path:
+            return False
+        return Path(os.path.realpath(self.root / path)).is_relative_to(os.path.realpath(self.root))
+
+
+def _tidy(path: str) -> str:
+    """A path as the table has it, with forward slashes and without detours, so that one file has one name."""
+    path = path.strip().replace("\\", "/")
+    return os.path.normpath(path) if path else ""
+
+
+def _is_spacing(cell: str) -> bool:
+    try:
+        return 0 < float(cell) < math.inf
+    except ValueError:
+        return False

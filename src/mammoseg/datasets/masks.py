@@ -1,0 +1,121 @@
+"""Masks of masses in image pixels: from outlines, and from mask files. A pixel's centre has whole coordinates."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mammoseg.datasets.pictures import decode_picture, picture_size
+from mammoseg.errors import Unusable
+
+LOSSY = frozenset({".jpg", ".jpeg"})
+
+
+def draw_region(points: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Fill an outline that need not be closed.
+
+    Parameters
+    ----------
+    points : (n, 2) array of float
+        x (column) and y (row) of the outline, 0-based; points may lie outside the image, where the region is cut off.
+    rows, columns : int
+        Size of the image.
+
+    Returns
+    -------
+    (rows, columns) array of bool
+        Pixels whose centre is inside (even-odd rule) or on the outline, which makes the area that of the polygon; where
+        there is none (one or two points, a sliver), the pixels nearest to the points. Empty only if all of it is outside.
+    """
+    points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    mask = np.zeros((rows, columns), dtype=bool)
+    if len(points) >= 3:
+        _fill(mask, points)
+    if not mask.any():
+        x, y = np.rint(points).T
+        inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
+        mask[y[inside].astype(int), x[inside].astype(int)] = True
+    return mask
+
+
+def _fill(mask: np.ndarray, points: np.ndarray) -> None:
+    """Set the pixels of `mask` whose centres lie inside or on a polygon.
+
+    Every row of pixel centres is crossed by the edges; to the right of each crossing, inside and outside change places.
+    """
+    start = np.clip(np.floor(points.min(axis=0)), 0, mask.shape[::-1]).astype(int)
+    stop = np.clip(np.ceil(points.max(axis=0)) + 1, 0, mask.shape[::-1]).astype(int)
+    mask, points = mask[start[1] : stop[1], start[0] : stop[0]], points - start  # the part inside the polygon's box
+    rows, columns = mask.shape
+    if not mask.size:
+        return
+    (x0, y0), (x1, y1) = points.T, np.roll(points, -1, axis=0).T
+    first = np.clip(np.ceil(np.minimum(y0, y1)), 0, rows).astype(int)
+    last = np.clip(np.floor(np.maximum(y0, y1)), -1, rows - 1).astype(int)
+    counts = np.where(y0 == y1, 0, np.maximum(last - first + 1, 0))
+    edge = np.repeat(np.arange(len(points)), counts)
+    row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
+    x = x0[edge] + (row - y0[edge]) * ((x1 - x0)[edge] / (y1 - y0)[edge])
+    x = np.round(np.clip(x, -1, columns), 9)  # a crossing through a centre must not miss it by a rounding error
+
+    # The upper end of an edge counts, the lower one does not, so that two edges that meet cross a row once.
+    crosses = row < np.maximum(y0, y1)[edge]
+    changes = np.zeros((rows, columns + 1), dtype=np.int32)
+    np.add.at(changes, (row[crosses], np.clip(np.ceil(x[crosses]), 0, columns).astype(int)), 1)
+    np.bitwise_or(mask, np.cumsum(changes[:, :columns], axis=1) % 2 == 1, out=mask)
+
+    # Centres on the outline, on slanted and then on horizontal edges.
+    on = (x == np.round(x)) & (x >= 0) & (x < columns)
+    mask[row[on], x[on].astype(int)] = True
+    for i in np.flatnonzero((y0 == y1) & (y0 == np.round(y0)) & (y0 >= 0) & (y0 < rows)):
+        left, right = np.clip([min(x0[i], x1[i]), max(x0[i], x1[i])], -1, columns)
+        mask[int(y0[i]), max(0, int(np.ceil(left))) : int(np.floor(right)) + 1] = True
+
+
+def read_mask(path: str | os.PathLike, rows: int, columns: int) -> np.ndarray:
+    """Read a mask file.
+
+    Parameters
+    ----------
+    path : path
+        PNG, TIFF or JPEG; several channels are joined, an alpha channel is ignored.
+    rows, columns : int
+        Size of the image that it belongs to.
+
+    Returns
+    -------
+    (rows, columns) array of bool
+        Everything above 0; in a JPEG, whose values are blurred by compression, from half the range on.
+
+    Raises
+    ------
+    Unusable
+        ``mask_size`` where it is not of the image's size, ``bad_mask`` where it cannot be read.
+    """
+    path = Path(path)
+    try:
+        size = picture_size(path)
+        if size != (rows, columns):
+            raise Unusable(
+                "mask_size", f"a mask has {size[0]} x {size[1]} pixels (rows x columns), its image {rows} x {columns}"
+            )
+        array = decode_picture(path)
+    except Unusable as bad:
+        if bad.reason == "mask_size":
+            raise
+        raise Unusable("bad_mask", f"a mask cannot be used: {bad.explanation}") from None
+    if array.ndim == 3:
+        array = array[..., : 3 if array.shape[2] >= 3 else 1].max(axis=2)
+    return array >= 128 if path.suffix.lower() in LOSSY else array > 0
+
+
+def components(mask: np.ndarray) -> list[np.ndarray]:
+    """The 8-connected components of a mask, each as a boolean array of its shape; masses that touch are one."""
+    n, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    return [labels == label for label in range(1, n)]
+
+
+def count_components(mask: np.ndarray) -> int:
+    """How many 8-connected components a mask has."""
+    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] - 1 if mask.any() else 0

@@ -1,0 +1,77 @@
+"""From stored pixels to what a viewer shows, as the standard defines it, in 16 bit.
+
+Modality LUT, then one VOI transformation, then one inversion (SPEC.md 2.2). All three depend on a pixel's value alone, so
+they are computed once for every word a pixel can hold, in float64, and the image is one table lookup.
+"""
+
+import cv2
+import numpy as np
+from pydicom.dataset import Dataset
+
+from mammoseg.dicom.read import check_image, stored_words
+from mammoseg.dicom.values import integer, text
+from mammoseg.dicom.voi_lut import modality_values, voi_shares
+
+
+def render(dataset: Dataset) -> np.ndarray:
+    """Render one mammogram.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With pixel data; not changed.
+
+    Returns
+    -------
+    (rows, columns) uint16 array
+        65535 · share of the nominal output range (0..2^bits − 1 of a VOI LUT, the y range of a window, without windowing
+        the range of BitsStored), rounded; 0 is air whatever the photometric interpretation. PixelPaddingValue is shown as
+        any other value: the background belongs to the picture.
+
+    Raises
+    ------
+    Unusable
+        Where the header describes no grey image, the pixels cannot be decoded, or a lookup table or window is broken.
+    """
+    check_image(dataset)
+    return cv2.LUT(stored_words(dataset), lookup_table(dataset))
+
+
+def lookup_table(dataset: Dataset) -> np.ndarray:
+    """What each word that a pixel can hold is rendered to.
+
+    Returns
+    -------
+    (256,) or (65536,) uint16 array
+        Indexed by the word as it is stored, of BitsAllocated bits: bits that are not part of the value, such as overlays
+        above BitsStored, do not matter, and signed values are understood.
+    """
+    bits = dataset.BitsStored
+    stored = np.arange(2**bits)
+    if dataset.PixelRepresentation == 1:
+        stored = (stored ^ 2 ** (bits - 1)) - 2 ** (bits - 1)  # two's complement
+    values, lowest, highest = modality_values(dataset, stored)
+    shares = voi_shares(dataset, values)
+    if shares is None:
+        shares = (values - lowest) / (highest - lowest)
+    if inverted(dataset):
+        shares = 1 - shares
+    levels = np.rint(65535 * shares).astype(np.uint16)
+    words = np.arange(2**dataset.BitsAllocated)
+    return levels[(words >> _shift(dataset)) % 2**bits]
+
+
+def inverted(dataset: Dataset) -> bool:
+    """Whether the lowest output is white. Two attributes say so, each alone or both: it is inverted once."""
+    return (
+        text(dataset, "PhotometricInterpretation") == "MONOCHROME1"
+        or text(dataset, "PresentationLUTShape").upper() == "INVERSE"
+    )
+
+
+def _shift(dataset: Dataset) -> int:
+    """Unused bits below the value: none unless an old file says so by HighBit; decoders of compressed data remove them."""
+    high = integer(dataset, "HighBit")
+    if high is None or not dataset.BitsStored <= high < dataset.BitsAllocated:
+        return 0
+    return 0 if dataset.file_meta.TransferSyntaxUID.is_compressed else high + 1 - dataset.BitsStored

@@ -1,0 +1,135 @@
+"""One prediction per image: a training patient's by the one fold that did not train on it, everyone else's by all folds.
+
+Each image has a fingerprint of its pixels and of the models that see it; where it agrees with the one kept beside the
+probability map, the map stays. The fold models are loaded only where an image is left to predict.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mammoseg import fingerprint
+from mammoseg.errors import UserError
+from mammoseg.files import read_csv, whole
+from mammoseg.keeping import ImageKeeper
+from mammoseg.pack import read_image
+
+COLUMNS = ("image_id", "patient_id", "part", "made_by", "png_sha256", "fingerprint")
+ENSEMBLE = "ensemble"
+
+Predict = Callable[[Sequence[int], np.ndarray], np.ndarray]
+"""Folds and images (N, side, side) uint8 → probabilities (N, side, side) float32."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One image to predict: its row of a shard's manifest, the PNG, its part, and who predicts it (a fold, or all)."""
+
+    row: Mapping[str, str]
+    png: Path
+    part: str
+    made_by: str
+
+    @property
+    def id(self) -> str:
+        return self.row["image_id"]
+
+
+def images_to_predict(manifests: Iterable[Path], splits: Iterable[Mapping], dataset: str) -> list[Shown]:
+    """All usable images of one data set with the models that may see them, in the order of their ids.
+
+    Parameters
+    ----------
+    manifests : iterable of Path
+        Manifests of the data set's shards, the PNGs beside them.
+    splits : rows of splits.csv
+    """
+    place = {r["patient_id"]: (r["role"], r["fold"]) for r in splits if r["dataset"] == dataset}
+    shown = []
+    for manifest in manifests:
+        for row in read_csv(manifest):
+            if row["status"] == "ok":
+                role, fold = place[row["patient_id"]]
+                part, by = ("out_of_fold", f"fold{fold}") if role == "train" else (role, ENSEMBLE)
+                shown.append(Shown(row, manifest.parent / f"{row['image_id']}.png", part, by))
+    return sorted(shown, key=lambda s: s.id)
+
+
+def predict_dataset(
+    shown: Sequence[Shown],
+    models: Sequence[Path],
+    folder: Path,
+    *,
+    average: str,
+    code: str,
+    predict: Predict,
+    chunk: int = 64,
+) -> int:
+    """Write a 16-bit probability map for every image, and the manifest.
+
+    Parameters
+    ----------
+    shown : sequence of Shown
+    models : sequence of Path
+        model.json of the folds, in their order.
+    folder : Path
+        Where <image_id>.png and manifest.csv go.
+    average : str
+        How the folds are combined; part of an ensemble's fingerprint.
+    code : str
+        Digest of the code that predicts.
+    predict : function
+        Called with the folds to use and at most `chunk` images.
+
+    Returns
+    -------
+    int
+        Images predicted; the others were there already.
+    """
+    facts = [json.loads(m.read_text()) for m in models]
+    prints = [[f["tensors_sha256"], f["normalisation"]] for f in facts]
+    for k, f in enumerate(facts):
+        _refuse_seen(f, {s.row["patient_id"] for s in shown if s.made_by in (ENSEMBLE, f"fold{k}")}, k)
+    keeper, rows, todo = ImageKeeper(folder, COLUMNS), [], {}
+    for s in shown:
+        seen_by = [prints, average] if s.made_by == ENSEMBLE else [prints[int(s.made_by.removeprefix("fold"))]]
+        print_ = fingerprint.digest([s.row["png_sha256"], seen_by, code])
+        row = {"image_id": s.id, "patient_id": s.row["patient_id"], "part": s.part, "made_by": s.made_by}
+        if old := keeper.known(s.id, "fingerprint", print_, [f"{s.id}.png"]):
+            row = {**old, **row}
+        else:
+            row["fingerprint"] = print_
+            todo.setdefault(s.made_by, []).append((s, row))
+        rows.append(row)
+    keeper.forget(s.id for group in todo.values() for s, _ in group)
+    for made_by, group in todo.items():
+        folds = range(len(models)) if made_by == ENSEMBLE else [int(made_by.removeprefix("fold"))]
+        for start in range(0, len(group), chunk):
+            part = group[start : start + chunk]
+            probabilities = predict(folds, np.stack([read_image(s.png, s.id) for s, _ in part]))
+            for (s, row), probability in zip(part, probabilities, strict=True):
+                row["png_sha256"] = _write_map(folder / f"{s.id}.png", probability)
+    keeper.finish(rows, {f"{s.id}.png" for s in shown})
+    return sum(map(len, todo.values()))
+
+
+def _refuse_seen(facts: Mapping, patients: set[str], fold: int) -> None:
+    """Raise UserError where a fold model is about to be tested on a patient it was trained on or chosen by."""
+    seen = set(facts["patients"]["training"])
+    if both := sorted(seen & patients):
+        raise UserError(
+            f"fold {fold} of {facts['model']['name']} was trained on patient {both[0]}, whom it would now be tested on "
+            f"({len(both)} such patients): the models do not belong to this splits.csv; run again to retrain them"
+        )
+
+
+def _write_map(path: Path, probability: np.ndarray) -> str:
+    """Write round(65535 p) as a 16-bit PNG; SHA-256 of the file."""
+    with whole(path) as part:
+        if not cv2.imwrite(str(part), np.rint(probability * 65535).astype(np.uint16)):
+            raise OSError(f"could not write {path.name}")
+    return fingerprint.sha256(path)

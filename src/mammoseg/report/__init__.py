@@ -1,0 +1,6 @@
+"""The report: one HTML file that opens anywhere, without a network."""
+
+from mammoseg.report.build import build_report, installed_versions
+from mammoseg.report.content import ReportFigure, StudyRecord
+
+__all__ = ["ReportFigure", "StudyRecord", "build_report", "installed_versions"]

@@ -1,0 +1,135 @@
+"""Put the report together: figures embedded, one template, one file."""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import jinja2
+
+from mammoseg import typeset
+from mammoseg.files import write_text
+from mammoseg.report import content
+from mammoseg.report.content import ReportFigure, StudyRecord
+
+MIME = {".png": "image/png", ".svg": "image/svg+xml"}
+PACKAGES = (
+    "mammoseg",
+    "torch",
+    "lightning",
+    "segmentation-models-pytorch",
+    "solt",
+    "pydicom",
+    "opencv-python-headless",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "matplotlib",
+    "snakemake",
+)
+PART_TITLES = {
+    "holdout": "holdout, ensemble of all folds",
+    "external": "external test, ensemble of all folds",
+    "out_of_fold": "training part, each image by the fold that did not see it",
+}
+
+
+def build_report(study: StudyRecord, target: Path) -> None:
+    """Write the report of `study` to `target`, an HTML file that needs nothing beside it and no network."""
+    write_text(target, render(study))
+
+
+def render(study: StudyRecord) -> str:
+    """The report as HTML. Every text from outside the template is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["seconds"] = in_words
+    return environment.get_template("template.html").render(
+        study=study,
+        summary=content.summary(study),
+        results=result_groups(study.segmentation),
+        tiles=tiles(study.segmentation, study.baseline),
+        published=None if typeset.has_counterpart(study.segmentation) else typeset.published_cells(),
+        published_title=typeset.PUBLISHED_TITLE,
+        contest=typeset.contest(study.segmentation, study.baseline),
+        baseline=[
+            row | {"rule": typeset.rule(row), "dice": typeset.plus_minus(row["dice_mean"], row["dice_sd"])}
+            | {"iou": typeset.plus_minus(row["iou_mean"], row["iou_sd"])}
+            for row in study.baseline
+        ],
+        figures=[(figure, data_uri(figure)) for figure in study.figures],
+        cohort=content.cohort_rows(study),
+        newcomers=content.new_patients(study),
+        unused=content.unused_rows(study),
+        folds=content.fold_rows(study.models),
+        config=content.config_text(study.config),
+    )
+
+
+def result_groups(rows: Iterable[Mapping]) -> list[dict]:
+    """The segmentation table in groups of one data set and part, for display; the best Dice of a group is marked."""
+    groups: dict[tuple[str, str], list[Mapping]] = {}
+    for row in rows:
+        groups.setdefault((row["dataset"], row["part"]), []).append(row)
+    return [
+        {
+            "title": f"{dataset}: {PART_TITLES[part]}",
+            "rows": [
+                {
+                    **row,
+                    **{k: typeset.plus_minus(row[f"{k}_mean"], row[f"{k}_sd"]) for k in ("dice", "iou", "published_dice", "published_iou")},
+                    "best": len(members) > 1 and row["dice_mean"] == max((m["dice_mean"] for m in members), key=float),
+                }
+                for row in members
+            ],
+        }
+        for (dataset, part), members in groups.items()
+    ]
+
+
+def tiles(segmentation: Sequence[Mapping], baseline: Sequence[Mapping]) -> list[dict]:
+    """The few numbers at the top: the best Dice of each data set and part, and the brightness threshold's beside it."""
+    threshold = {(row["dataset"], row["part"]): row for row in baseline}
+    found: dict[tuple[str, str], Mapping] = {}
+    for row in segmentation:
+        key = row["dataset"], row["part"]
+        if key not in found or float(row["dice_mean"]) > float(found[key]["dice_mean"]):
+            found[key] = row
+    return [
+        {
+            "label": f"{dataset}, {part.replace('_', ' ')}",
+            "value": f"{float(row['dice_mean']):.3f}",
+            "model": row["model"],
+            "threshold": f"{float(threshold[dataset, part]['dice_mean']):.3f}" if (dataset, part) in threshold else None,
+        }
+        for (dataset, part), row in found.items()
+    ]
+
+
+def data_uri(figure: ReportFigure) -> str:
+    """The figure's file as a data URI."""
+    encoded = base64.b64encode(figure.path.read_bytes()).decode("ascii")
+    return f"data:{MIME[figure.path.suffix]};base64,{encoded}"
+
+
+def in_words(seconds: str | float) -> str:
+    """A duration for people: ``48 s``, ``12 min``, ``3.4 h``."""
+    value = float(seconds)
+    return f"{value:.0f} s" if value < 120 else f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def installed_versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Version of each package that is installed here."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,184 @@
+"""What the report says: counts and sentences worked out from the study's files."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from mammoseg.tables import DataSets, Models, decimals
+
+Rows = Sequence[Mapping]
+
+HIDDEN = {"data_root", "root", "file", "results_dir"}
+"""Config keys whose values are paths of one machine: not for a page that is passed on."""
+ROLES = {"train": 0, "holdout": 1, "external": 2, "new": 3, "predict": 4}
+
+
+@dataclass(frozen=True)
+class ReportFigure:
+    """A figure file (PNG or SVG), its title, and a caption that says what is seen and how it was made."""
+
+    path: Path
+    title: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """All that the report is made from.
+
+    Attributes
+    ----------
+    title : str
+    segmentation, baseline, normal_images, costs : rows of the tables of those names
+    notes, warnings : sequence of str
+        From `tables.notes` and `tables.warnings`.
+    models, datasets
+        As in `mammoseg.tables`.
+    indexes, excluded : mapping of str to rows
+        Data set → rows of its index.csv, of its excluded.csv.
+    shards : mapping of str to rows
+        Data set → rows of all its shard manifests.
+    splits : rows of splits.csv
+    figures : sequence of ReportFigure
+    config : mapping
+        The merged config.
+    versions : mapping of str to str
+        Package → version.
+    """
+
+    title: str
+    segmentation: Rows
+    baseline: Rows
+    normal_images: Rows
+    costs: Rows
+    notes: Sequence[str]
+    warnings: Sequence[str]
+    models: Models
+    datasets: DataSets
+    indexes: Mapping[str, Rows]
+    excluded: Mapping[str, Rows]
+    shards: Mapping[str, Rows]
+    splits: Rows
+    figures: Sequence[ReportFigure]
+    config: Mapping
+    versions: Mapping[str, str]
+
+
+def summary(study: StudyRecord) -> list[str]:
+    """What was trained on what, and tested on what, one sentence each."""
+    cohort = cohort_rows(study)
+    folds = {len(records) for records in study.models.values()}
+    fold_words = f"{max(folds)} folds" if len(folds) == 1 else f"up to {max(folds)} folds"
+    said = [f"{len(study.models)} models of {fold_words} each: {', '.join(study.models)}."]
+    for role, lead in (
+        ("train", "Trained and cross-validated on"),
+        ("holdout", "Held out, never trained on:"),
+        ("external", "External test:"),
+        ("new", "Arrived after the cohort was locked; predicted, not trained on:"),
+        ("predict", "Predicted only:"),
+    ):
+        amounts = []
+        for dataset in study.datasets:
+            rows = [r for r in cohort if r["dataset"] == dataset and r["role"] == role]
+            if rows:
+                count = {k: sum(r[k] for r in rows) for k in ("patients", "images", "images_with_mass")}
+                amounts.append(
+                    f"{dataset} ({_n(count['patients'], 'patient')}, {_n(count['images'], 'image')}, "
+                    f"{count['images_with_mass']} with a mass)"
+                )
+        if amounts:
+            said.append(f"{lead} {', '.join(amounts)}.")
+    return said
+
+
+def cohort_rows(study: StudyRecord) -> list[dict]:
+    """Patients and images by data set, role and fold: dataset, role, fold, patients, images, images_with_mass, windowing."""
+    images = {dataset: _by_patient(rows) for dataset, rows in study.indexes.items()}
+    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for row in study.splits:
+        groups[row["dataset"], row["role"], row["fold"]].append(row["patient_id"])
+    order = list(study.datasets)
+    rows = []
+    for dataset, role, fold in sorted(groups, key=lambda g: (order.index(g[0]), ROLES[g[1]], int(g[2] or -1))):
+        patients = groups[dataset, role, fold]
+        mine = [image for p in patients for image in images.get(dataset, {}).get(p, ())]
+        rows.append(
+            {
+                "dataset": dataset,
+                "role": role,
+                "fold": fold,
+                "patients": len(patients),
+                "images": len(mine),
+                "images_with_mass": sum(int(image["n_masses"] or 0) > 0 for image in mine),
+                "windowing": ", ".join(f"{k} {n}" for k, n in sorted(Counter(i["windowing"] for i in mine).items())),
+            }
+        )
+    return rows
+
+
+def new_patients(study: StudyRecord) -> dict[str, list[str]]:
+    """Data set → pseudonyms of the patients who arrived after the cohort was locked."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in study.splits:
+        if row["role"] == "new":
+            found[row["dataset"]].append(row["patient_id"])
+    return {dataset: sorted(patients) for dataset, patients in found.items()}
+
+
+def unused_rows(study: StudyRecord) -> list[dict]:
+    """Files that were not used, by data set, stage and reason: dataset, stage, reason, count, explanation (of the first)."""
+    found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for dataset in study.datasets:
+        for row in study.excluded.get(dataset, ()):
+            found[dataset, "index", row["reason"]].append(row["explanation"])
+        for row in study.shards.get(dataset, ()):
+            if row["status"] != "ok":
+                found[dataset, "rendering", row["status"]].append(row["explanation"])
+    return [
+        {"dataset": dataset, "stage": stage, "reason": reason, "count": len(texts), "explanation": min(texts)}
+        for (dataset, stage, reason), texts in found.items()
+    ]
+
+
+def fold_rows(models: Models) -> list[dict]:
+    """Each fold of each model: patients trained and validated on, best epoch, normalisation."""
+    return [
+        {
+            "model": name,
+            "fold": k,
+            "training": len(record["patients"]["training"]),
+            "validation": len(record["patients"]["validation"]),
+            "best_epoch": record["best_epoch"],
+            "mean": decimals(record["normalisation"]["mean"], 4),
+            "sd": decimals(record["normalisation"]["sd"], 4),
+        }
+        for name, records in models.items()
+        for k, record in enumerate(records)
+    ]
+
+
+def config_text(config: Mapping) -> str:
+    """The config as YAML, without the paths of this machine."""
+    plain = json.loads(json.dumps(config, default=str))
+    return yaml.safe_dump(_without_paths(plain), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+
+
+def _without_paths(value):
+    if isinstance(value, dict):
+        return {k: "(left out)" if k in HIDDEN and v is not None else _without_paths(v) for k, v in value.items()}
+    return [_without_paths(v) for v in value] if isinstance(value, list) else value
+
+
+def _by_patient(rows: Rows) -> dict[str, list[Mapping]]:
+    grouped: dict[str, list[Mapping]] = defaultdict(list)
+    for row in rows:
+        grouped[row["patient_id"]].append(row)
+    return grouped
+
+
+def _n(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

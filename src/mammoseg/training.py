@@ -1,0 +1,339 @@
+"""Training one fold: from the pack to a network, its normalisation and its history."""
+
+import copy
+import logging
+import os
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import lightning as L
+import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
+
+from mammoseg import fold_model
+from mammoseg.augmentation import derive_seed
+from mammoseg.device import choose_device, gpu_visible
+from mammoseg.errors import UserError
+from mammoseg.fold_data import FoldImages, TrainingOrder, training_loader, validation_loader
+from mammoseg.fold_model import FoldModel
+from mammoseg.lightning_module import FoldTraining, Schedule, duration
+from mammoseg.models import build_model, parameter_counts
+from mammoseg.normalisation import Normalisation, mean_and_sd
+from mammoseg.pack import Pack
+
+__all__ = ["FoldResult", "choose_device", "gpu_visible", "save_model", "train_fold"]
+
+LOG = logging.getLogger(__name__)
+
+TERMINATED = 128 + 15
+"""Exit status of a process that SIGTERM ended."""
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a trained fold is.
+
+    Attributes
+    ----------
+    model : mapping
+        name, encoder, decoder, weights, stem, as asked for.
+    weights_used : str
+        ``"imagenet"``, ``"gmic"`` or ``"random"``.
+    state : mapping of str to Tensor
+        State dict of the network after the best epoch, on the CPU.
+    normalisation : Normalisation
+        Mean and SD of the training images, in units of the 0..1 image.
+    history : sequence of mapping
+        One row per epoch (see `mammoseg.lightning_module.FoldTraining`).
+    best_epoch : int
+        From 1.
+    parameters : mapping of str to int
+        Trainable parameters of encoder, decoder and both (total).
+    cost : mapping
+        seconds (wall clock, from the normalisation to the last epoch), peak_memory_mb (10^6 bytes, of the GPU or else of
+        this process so far), device (``"cpu"`` or the GPU's name).
+    patients : mapping of str to list of str
+        Pseudonyms of the patients in training and validation, sorted.
+    """
+
+    model: Mapping[str, Any]
+    weights_used: str
+    state: Mapping[str, Tensor]
+    normalisation: Normalisation
+    history: Sequence[Mapping]
+    best_epoch: int
+    parameters: Mapping[str, int]
+    cost: Mapping[str, Any]
+    patients: Mapping[str, list[str]]
+
+
+def train_fold(
+    pack: Pack,
+    training_rows: Sequence[int],
+    validation_rows: Sequence[int],
+    *,
+    model: Mapping[str, Any],
+    encoder_weights: Path | None,
+    training: Mapping[str, Any],
+    augmentation: Mapping[str, Any],
+    normalisation: Mapping[str, Any],
+    seed: int,
+    fold: int,
+    threads: int,
+    log: logging.Logger = LOG,
+    progress: bool | None = None,
+) -> FoldResult:
+    """Train one model on one fold.
+
+    Everything random follows from (`seed`, `fold`): the models of a fold see the same images in the same order with the
+    same draws, so that they are compared like with like. On the CPU two runs with as many `threads` agree bit for bit,
+    whatever the number of workers. Global state (random generators, threads, torch's flags) is given back.
+
+    Parameters
+    ----------
+    pack : Pack
+    training_rows, validation_rows : sequence of int
+        Rows of the pack; their order does not matter.
+    model : mapping
+        name, encoder, decoder, weights, stem (by default ``"dense"``).
+    encoder_weights : Path or None
+        The encoder's state dict; None starts from random values.
+    training : mapping
+        The config's section `training`, with the model's overrides merged in.
+    augmentation, normalisation : mapping
+        The config's sections.
+    seed : int
+        The study's.
+    fold : int
+    threads : int
+        CPU cores this call may use.
+    log : logging.Logger
+        Gets the device in the first line, then one line an epoch.
+    progress : bool, optional
+        Show a progress bar; by default on a terminal only.
+
+    Raises
+    ------
+    UserError
+        Patients on both sides, too few images, no GPU where one is asked for, a loss that is not finite.
+    """
+    rows = {part: _by_image_id(pack, part_rows) for part, part_rows in
+            (("training", training_rows), ("validation", validation_rows))}  # fmt: skip
+    patients = {part: sorted({pack.cases[row]["patient_id"] for row in part_rows}) for part, part_rows in rows.items()}
+    _check_parts(rows, patients, fold)
+    schedule = Schedule(training["schedule"])
+    fold_seed = derive_seed(seed, fold)
+    device = choose_device(training["accelerator"])
+    on_gpu = device.type == "cuda"
+    workers = _workers(training["workers"], threads)
+
+    with _own_state(device, threads), _quiet_lightning():
+        torch.manual_seed(derive_seed(fold_seed, "weights"))
+        spec = {"stem": "dense", **model}
+        network = build_model(spec["encoder"], spec["decoder"], weights=encoder_weights, stem=spec["stem"])
+        _announce(log, device, network, pack.side, rows, schedule, training, fold)
+
+        started = time.perf_counter()
+        names = [pack.cases[row]["image_id"] for row in rows["training"]]
+        measured = mean_and_sd(
+            pack.images, rows["training"], names, augmentation if normalisation["augmented"] else None, fold_seed
+        )
+        log.info("fold %d: normalised by mean %.4f, SD %.4f of the 0..1 image", fold, *measured)
+
+        images = FoldImages(pack, augmentation)
+        order = TrainingOrder(rows["training"], names, training["batch_size"], fold_seed)
+        loader = training_loader(images, order, training["batch_size"], workers, on_gpu)
+        job = FoldTraining(FoldModel(network, *measured), loader, training, fold_seed, fold, log)
+        trainer = _trainer(training, schedule.epochs, device, progress)
+        try:
+            trainer.fit(job, loader, validation_loader(images, rows["validation"], training["batch_size"], on_gpu))
+        except SIGTERMException:
+            raise SystemExit(TERMINATED) from None  # Lightning's own would end with status 0
+
+    return FoldResult(
+        model=spec,
+        weights_used=spec["weights"] if encoder_weights is not None else "random",
+        state=job.best_state,
+        normalisation=measured,
+        history=job.history,
+        best_epoch=job.best_epoch,
+        parameters=parameter_counts(network),
+        cost={
+            "seconds": round(time.perf_counter() - started, 1),
+            "peak_memory_mb": _peak_memory_mb(device),
+            "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
+        },
+        patients=patients,
+    )
+
+
+def save_model(folder: str | os.PathLike, result: FoldResult, *, recipe: Mapping, fingerprint: str) -> dict:
+    """Write ``model.safetensors``, ``history.csv`` and, last, ``model.json``.
+
+    Parameters
+    ----------
+    folder : path
+        Made where it does not exist.
+    result : FoldResult
+    recipe : mapping
+        The config values the model was made from, as JSON.
+    fingerprint : str
+        Of everything the model was made from.
+
+    Returns
+    -------
+    dict
+        What was written to ``model.json``.
+    """
+    facts = {
+        "model": dict(result.model),
+        "weights_used": result.weights_used,
+        "recipe": recipe,
+        "normalisation": result.normalisation._asdict(),
+        "best_epoch": result.best_epoch,
+        "parameters": dict(result.parameters),
+        "cost": dict(result.cost),
+        "patients": dict(result.patients),
+        "fingerprint": fingerprint,
+    }
+    return fold_model.save_model(folder, state=result.state, history=result.history, facts=facts)
+
+
+def _by_image_id(pack: Pack, rows: Sequence[int]) -> list[int]:
+    """Rows in an order that does not depend on the pack's."""
+    return sorted(map(int, rows), key=lambda row: pack.cases[row]["image_id"])
+
+
+def _check_parts(rows: Mapping[str, list[int]], patients: Mapping[str, list[str]], fold: int) -> None:
+    both = sorted(set(patients["training"]) & set(patients["validation"]))
+    if both:
+        raise UserError(
+            f"Fold {fold}: {len(both)} patients stand in training and validation, e.g. {', '.join(both[:3])}: "
+            "splits.csv was changed by hand; put it back."
+        )
+    if len(rows["training"]) < 2 or not rows["validation"]:
+        raise UserError(
+            f"Fold {fold} has {len(rows['training'])} training and {len(rows['validation'])} validation images; "
+            "it needs 2 and 1 at least: add images with a mass, or lower splits.folds."
+        )
+
+
+def _workers(workers: int | str, threads: int) -> int:
+    return max(0, threads - 1) if workers == "auto" else workers
+
+
+def _trainer(training: Mapping[str, Any], epochs: int, device: torch.device, progress: bool | None) -> L.Trainer:
+    """Lightning as a loop only: it writes no file, keeps out of the scheduler's way, and is silent."""
+    precision = training["precision"]
+    if precision == "auto":
+        precision = "bf16-mixed" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "32-true"
+    return L.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=[device.index] if device.type == "cuda" else 1,
+        precision=precision,
+        max_epochs=epochs,
+        deterministic=training["deterministic"],
+        benchmark=not training["deterministic"],
+        plugins=[LightningEnvironment()],  # under Slurm Lightning would count tasks and requeue the job by itself
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=sys.stderr.isatty() and sys.stdout.isatty() if progress is None else progress,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def _announce(
+    log: logging.Logger,
+    device: torch.device,
+    network: torch.nn.Module,
+    side: int,
+    rows: Mapping[str, list[int]],
+    schedule: Schedule,
+    training: Mapping[str, Any],
+    fold: int,
+) -> None:
+    """First line of the log: where the training runs and, on a CPU, roughly how long."""
+    what = f"fold {fold}, {len(rows['training'])} + {len(rows['validation'])} images of {side} × {side}, {schedule.epochs} epochs"
+    if device.type == "cuda":
+        log.info("Training on %s: %s", torch.cuda.get_device_name(device), what)
+        return
+    # A pass without gradient costs about a third of one with.
+    per_epoch = len(rows["training"]) + len(rows["validation"]) / 3
+    seconds = _seconds_per_image(network, side) * per_epoch * schedule.epochs
+    why = "No accelerator: training" if training["accelerator"] == "auto" else "Training"
+    log.info("%s on the CPU, roughly %s (%s)", why, duration(seconds), what)
+
+
+def _seconds_per_image(network: torch.nn.Module, side: int) -> float:
+    """Forward and backward on a copy of `network`; the second of two tries, since the first one warms up."""
+    trial = copy.deepcopy(network).train()
+    images = torch.zeros(2, 1, side, side)
+    seconds = 0.0
+    for _ in range(2):
+        start = time.perf_counter()
+        trial(images).mean().backward()
+        seconds = time.perf_counter() - start
+    return seconds / len(images)
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, KiB elsewhere
+    return round(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6, 1)
+
+
+@contextmanager
+def _own_state(device: torch.device, threads: int) -> Iterator[None]:
+    """Give the training its random generators, threads and flags, and the caller back what was there."""
+    before = (
+        torch.get_num_threads(),
+        cv2.getNumThreads(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.utils.deterministic.fill_uninitialized_memory,
+        torch.backends.cudnn.benchmark,
+    )
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)  # its pictures are too small to share out, and its threads do not survive a fork
+    # Deterministic mode fills all new memory with NaN, to show what reads it too early: nothing here does.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+        torch.use_deterministic_algorithms(before[2])
+        torch.utils.deterministic.fill_uninitialized_memory = before[3]
+        torch.backends.cudnn.benchmark = before[4]
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Lightning's hints and advertisements are not for the users of a study."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\.")
+        warnings.filterwarnings("ignore", message=r".*LeafSpec.*")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,87 @@
+# From predictions and references to per-case scores and tables.
+
+
+rule score_cases:
+    input:
+        plan=planned,
+        predictions=f"{R}/{{dataset}}/predictions/{{model}}/manifest.csv",
+        manifests=lambda w: manifests(w.dataset),
+    output:
+        scores=f"{R}/{{dataset}}/scores/{{model}}.csv",
+    log:
+        f"{R}/logs/score_cases/{{dataset}}/{{model}}.log",
+    benchmark:
+        f"{R}/benchmarks/score_cases/{{dataset}}/{{model}}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        recipe=stage("score_cases", threshold=STUDY.ensemble["threshold"]),
+    message:
+        "scoring {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/score_cases.py"
+
+
+rule score_threshold:
+    input:
+        plan=planned,
+        splits=ancient(f"{R}/splits.csv"),
+        manifests=lambda w: manifests(*SCORED),
+    output:
+        baseline=f"{R}/tables/baseline.csv",
+    log:
+        f"{R}/logs/score_threshold.log",
+    benchmark:
+        f"{R}/benchmarks/score_threshold.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        recipe=lambda w: stage("score_threshold", datasets=SCORED, roles=roles(*SCORED)),
+    message:
+        "scoring the best brightness threshold, for comparison"
+    script:
+        "../scripts/score_threshold.py"
+
+
+rule summarise_scores:
+    input:
+        plan=planned,
+        scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
+        models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
+        baseline=f"{R}/tables/baseline.csv",
+    output:
+        csv=report(f"{R}/tables/segmentation.csv", caption="../report/segmentation.rst", category="Tables"),
+        md=f"{R}/tables/segmentation.md",
+        tex=f"{R}/tables/segmentation.tex",
+        normal_images=report(f"{R}/tables/normal_images.csv", caption="../report/normal_images.rst", category="Tables"),
+        costs=report(f"{R}/tables/costs.csv", caption="../report/costs.rst", category="Tables"),
+        summary=f"{R}/tables/summary.txt",
+    log:
+        f"{R}/logs/summarise_scores.log",
+    benchmark:
+        f"{R}/benchmarks/summarise_scores.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        recipe=stage(
+            "summarise_scores",
+            require_mass=STUDY.splits["require_mass"],
+            datasets=STUDY.dataset_facts(SCORED),
+            models=MODELS,
+        ),
+    message:
+        "writing the tables"
+    script:
+        "../scripts/summarise_scores.py"

@@ -1,0 +1,120 @@
+# Figures, and the report that holds everything a reader needs in one file.
+
+
+rule plot_cases:
+    input:
+        plan=planned,
+        manifests=lambda w: manifests(w.dataset),
+        scores=expand(f"{R}/{{{{dataset}}}}/scores/{{model}}.csv", model=MODELS),
+    output:
+        png=report(f"{R}/figures/cases_{{dataset}}.png", caption="../report/cases.rst", category="Figures"),
+        svg=f"{R}/figures/cases_{{dataset}}.svg",
+    log:
+        f"{R}/logs/plot_cases/{{dataset}}.log",
+    benchmark:
+        f"{R}/benchmarks/plot_cases/{{dataset}}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        recipe=stage("plot_cases", threshold=STUDY.ensemble["threshold"], models=MODELS),
+    message:
+        "drawing cases of {wildcards.dataset}, best to worst"
+    script:
+        "../scripts/plot_cases.py"
+
+
+rule plot_dice:
+    input:
+        plan=planned,
+        scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
+        baseline=f"{R}/tables/baseline.csv",
+    output:
+        png=report(f"{R}/figures/dice.png", caption="../report/dice.rst", category="Figures"),
+        svg=f"{R}/figures/dice.svg",
+    log:
+        f"{R}/logs/plot_dice.log",
+    benchmark:
+        f"{R}/benchmarks/plot_dice.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        recipe=stage("plot_dice", models=MODELS),
+    message:
+        "drawing the Dice of every image"
+    script:
+        "../scripts/plot_dice.py"
+
+
+rule plot_training:
+    input:
+        plan=planned,
+        histories=expand(f"{R}/models/{{model}}/fold{{fold}}/history.csv", model=MODELS, fold=FOLDS),
+    output:
+        png=report(f"{R}/figures/training.png", caption="../report/training.rst", category="Figures"),
+        svg=f"{R}/figures/training.svg",
+    log:
+        f"{R}/logs/plot_training.log",
+    benchmark:
+        f"{R}/benchmarks/plot_training.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        recipe=stage("plot_training", models=MODELS),
+    message:
+        "drawing the training curves"
+    script:
+        "../scripts/plot_training.py"
+
+
+rule write_report:
+    input:
+        plan=planned,
+        splits=ancient(f"{R}/splits.csv"),
+        indexes=ancient(expand(f"{R}/{{dataset}}/index.csv", dataset=DATASETS)),
+        excluded=ancient(expand(f"{R}/{{dataset}}/excluded.csv", dataset=DATASETS)),
+        manifests=lambda w: manifests(*DATASETS),
+        models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
+        scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
+        segmentation=f"{R}/tables/segmentation.csv",
+        normal_images=f"{R}/tables/normal_images.csv",
+        costs=f"{R}/tables/costs.csv",
+        baseline=f"{R}/tables/baseline.csv",
+        cases=expand(f"{R}/figures/cases_{{dataset}}.png", dataset=SCORED),
+        dice=f"{R}/figures/dice.svg",
+        training=f"{R}/figures/training.svg",
+    output:
+        html=report(f"{R}/report.html", caption="../report/report.rst", category="Report"),
+    log:
+        f"{R}/logs/write_report.log",
+    benchmark:
+        f"{R}/benchmarks/write_report.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        recipe=lambda w: stage(
+            "write_report",
+            config=STUDY.shown_config(),
+            datasets=STUDY.dataset_facts(DATASETS),
+            indexes={d: source(d, "index") for d in DATASETS},
+            roles=roles(*DATASETS),
+        ),
+    message:
+        "writing the report"
+    script:
+        "../scripts/write_report.py"

@@ -1,0 +1,48 @@
+"""Pack the rendered training images and masks into arrays that open by memory map."""
+
+import _bootstrap
+
+import json
+import logging
+from pathlib import Path
+
+from mammoseg import fingerprint
+from mammoseg.files import read_csv, write_text
+from mammoseg.keeping import Keeper
+from mammoseg.pack import Entry, write_pack
+
+FILES = ("images.npy", "masks.npy", "cases.csv", "pack.json")
+
+
+def main(manifests: list[Path], folder: Path, require_mass: bool) -> None:
+    """Write the pack into `folder`, or put the kept one back. A manifest lies in <dataset>/png/<shard>/."""
+    rows = [
+        (m, r)
+        for m in manifests
+        for r in read_csv(m)
+        if r["status"] == "ok" and r["n_masses"] != "" and (r["n_masses"] != "0" or not require_mass)
+    ]
+    rows.sort(key=lambda x: x[1]["image_id"])
+    contents = [[r["image_id"], r["patient_id"], r["png_sha256"], r["mask_sha256"]] for _, r in rows]
+    print_ = fingerprint.digest([contents, fingerprint.code(Path(__file__))])
+    keeper, log = Keeper(folder, FILES), logging.getLogger("mammoseg")
+    if keeper.restore(print_):
+        log.info("the pack is kept: its %d images are the same", len(rows))
+        return
+    entries = (
+        Entry(r["image_id"], r["patient_id"], m.parts[-4], m.parent / f"{r['image_id']}.png", m.parent / f"{r['image_id']}_mask.png")
+        for m, r in rows
+    )  # fmt: skip
+    summary = write_pack(folder, entries)
+    write_text(folder / "pack.json", json.dumps({**summary, "content": fingerprint.digest(contents)}, sort_keys=True))
+    keeper.store(print_)
+    log.info("%d images packed", len(rows))
+
+
+if __name__ == "__main__":
+    with _bootstrap.job(snakemake):
+        main(
+            [Path(m) for m in snakemake.input.manifests],
+            Path(snakemake.output.pack).parent,
+            json.loads(snakemake.params.recipe)["require_mass"],
+        )

@@ -1,0 +1,51 @@
+"""Draw cases of one data set from best to worst: image, reference, each model's prediction."""
+
+import _bootstrap
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mammoseg.figures import CaseView, choose_cases, qualitative, save
+from mammoseg.files import read_csv
+from mammoseg.pack import read_image
+from mammoseg.scoring import binarise, read_mask, read_probability
+
+SHOWN = ("holdout", "external", "out_of_fold")
+"""Parts that are shown, the first that the data set has."""
+
+
+def main(manifests: Sequence[Path], scores: Mapping[str, Path], threshold: float, png: Path, svg: Path) -> None:
+    """Draw the figure. `scores` is model → <dataset>/scores/<model>.csv; predictions lie in <dataset>/predictions/<model>/."""
+    place = {r["image_id"]: m.parent for m in manifests for r in read_csv(m)}
+    rows = {model: read_csv(path) for model, path in scores.items()}
+    part = next((p for p in SHOWN if any(r["part"] == p for r in next(iter(rows.values())))), SHOWN[-1])
+    rows = {model: [r for r in mine if r["part"] == part] for model, mine in rows.items()}
+    dice = {(model, r["image_id"]): r["dice"] for model, mine in rows.items() for r in mine}
+
+    def view(image_id: str, label: str) -> CaseView:
+        def prediction(model: str):
+            folder = scores[model].parents[1] / "predictions" / model
+            mask = binarise(read_probability(folder / f"{image_id}.png", image_id), threshold)
+            return mask, float(dice[model, image_id]) if dice[model, image_id] else None
+
+        return CaseView(
+            label=f"{part.replace('_', ' ')}\n{label}",
+            image=read_image(place[image_id] / f"{image_id}.png", image_id),
+            reference=read_mask(place[image_id] / f"{image_id}_mask.png"),
+            predictions={model: prediction(model) for model in scores},
+        )
+
+    save(qualitative([view(*case) for case in choose_cases(rows)]), png, svg)
+
+
+if __name__ == "__main__":
+    with _bootstrap.job(snakemake):
+        recipe = json.loads(snakemake.params.recipe)
+        main(
+            [Path(m) for m in snakemake.input.manifests],
+            dict(zip(recipe["models"], map(Path, snakemake.input.scores), strict=True)),
+            recipe["threshold"],
+            Path(snakemake.output.png),
+            Path(snakemake.output.svg),
+        )

@@ -1,0 +1,53 @@
+"""Predict a data set with one model: each image by the folds that may see it."""
+
+import _bootstrap
+
+import json
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from mammoseg import fingerprint
+from mammoseg.files import read_csv
+from mammoseg.prediction import images_to_predict, predict_dataset
+
+
+def main(manifests: list[Path], splits: Path, dataset: str, models: list[Path], folder: Path, ensemble: Mapping,
+         accelerator: str, threads: int) -> None:  # fmt: skip
+    """Write the probability maps and manifest.csv into `folder`."""
+    shown = images_to_predict(manifests, read_csv(splits), dataset)
+
+    def predict(folds, images):
+        from mammoseg.ensemble import predict as run
+
+        return run([load(k) for k in folds], images, average=ensemble["average"], batch_size=ensemble["batch_size"])
+
+    @lru_cache(maxsize=None)
+    def load(fold):
+        import torch
+
+        from mammoseg.fold_model import load_model
+        from mammoseg.training import choose_device
+
+        torch.set_num_threads(threads)
+        return load_model(models[fold].parent, choose_device(accelerator))[0]
+
+    code = fingerprint.code(Path(__file__))
+    done = predict_dataset(shown, models, folder, average=ensemble["average"], code=code, predict=predict)
+    log = logging.getLogger("mammoseg")
+    log.info("%s with %s: %d of %d images predicted", dataset, folder.name, done, len(shown))
+
+
+if __name__ == "__main__":
+    with _bootstrap.job(snakemake) as study:
+        main(
+            [Path(m) for m in snakemake.input.manifests],
+            Path(snakemake.input.splits),
+            snakemake.wildcards.dataset,
+            [Path(m) for m in snakemake.input.models],
+            Path(snakemake.output.manifest).parent,
+            {**study.ensemble, **{"average": json.loads(snakemake.params.recipe)["average"]}},
+            study.models[snakemake.wildcards.model].training["accelerator"],
+            snakemake.threads,
+        )

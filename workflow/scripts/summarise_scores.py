@@ -1,0 +1,38 @@
+"""Write the tables of the study: segmentation, images without a mass, costs, and what is printed at the end."""
+
+import _bootstrap
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mammoseg import tables, typeset
+from mammoseg.files import read_csv, write_csv, write_text
+
+
+def main(results: Path, scores: Sequence[Path], models: Sequence[Path], baseline: Path, recipe: Mapping) -> None:
+    """Write results/tables/. Scores lie in <dataset>/scores/<model>.csv, models in models/<model>/fold<k>/model.json."""
+    cases = {(s.parts[-3], s.stem): read_csv(s) for s in scores}
+    folds = {m: [json.loads(p.read_text()) for p in models if p.parts[-3] == m] for m in recipe["models"]}
+    datasets, folder = recipe["datasets"], results / "tables"
+    segmentation = tables.segmentation_rows(cases, folds, datasets, recipe["require_mass"])
+    notes = tables.notes(cases, folds, datasets, recipe["require_mass"])
+    write_csv(folder / "segmentation.csv", tables.SEGMENTATION, segmentation)
+    write_text(folder / "segmentation.md", typeset.markdown(segmentation, notes))
+    write_text(folder / "segmentation.tex", typeset.latex(segmentation, notes))
+    write_csv(folder / "normal_images.csv", tables.NORMAL_IMAGES, tables.normal_image_rows(cases, folds, datasets))
+    write_csv(folder / "costs.csv", tables.COSTS, tables.cost_rows(folds))
+    warnings = tables.warnings(folds, datasets)
+    summary = typeset.summary_text(segmentation, read_csv(baseline), warnings, results / "report.html")
+    write_text(folder / "summary.txt", summary + "\n")
+
+
+if __name__ == "__main__":
+    with _bootstrap.job(snakemake) as study:
+        main(
+            study.results,
+            [Path(s) for s in snakemake.input.scores],
+            [Path(m) for m in snakemake.input.models],
+            Path(snakemake.input.baseline),
+            json.loads(snakemake.params.recipe),
+        )

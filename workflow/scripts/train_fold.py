@@ -1,0 +1,78 @@
+"""Train one model on one fold, unless the model that is there was made from the same."""
+
+import _bootstrap
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from mammoseg import fingerprint
+from mammoseg.errors import UserError
+from mammoseg.files import read_csv
+from mammoseg.keeping import Keeper
+from mammoseg.pack import open_pack
+from mammoseg.splits import refuse_overlap
+from mammoseg.training import save_model, train_fold
+
+FILES = ("model.safetensors", "model.json", "history.csv")
+
+
+def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int, recipe: Mapping, workers,
+         threads: int) -> None:  # fmt: skip
+    """Write the fold's model into `folder`. `weights` is the record of the encoder weights, None for random values."""
+    people = read_csv(splits)
+    refuse_overlap(people)
+    images = open_pack(pack)
+    in_pack = {c["patient_id"] for c in images.cases}
+    validation = {r["patient_id"] for r in people if r["role"] == "train" and r["fold"] == str(fold)} & in_pack
+    if strangers := in_pack - {r["patient_id"] for r in people if r["role"] == "train"}:
+        raise UserError(f"patient {min(strangers)} is in the pack but not in the training part of splits.csv: run again")
+    record = json.loads(weights.read_text()) if weights else {"status": "random"}
+    found = record["status"] == "found"
+    recipe = {k: recipe[k] for k in ("model", "training", "augmentation", "normalisation", "seed")}
+    print_ = fingerprint.digest(
+        {
+            "pack": json.loads((pack / "pack.json").read_text())["content"],
+            "validation": sorted(validation),
+            "fold": fold,
+            "weights": record.get("sha256") if found else "random",
+            "recipe": recipe,
+            "code": fingerprint.code(Path(__file__)),
+        }
+    )
+    keeper, log = Keeper(folder, FILES), logging.getLogger("mammoseg")
+    if keeper.restore(print_):
+        log.info("%s fold %d is kept: data, recipe, weights and code are the same", recipe["model"]["name"], fold)
+        return
+    result = train_fold(
+        images,
+        images.rows_of(in_pack - validation),
+        images.rows_of(validation),
+        model=recipe["model"],
+        encoder_weights=weights.with_suffix(".safetensors") if found else None,
+        training={**recipe["training"], "workers": workers},
+        augmentation=recipe["augmentation"],
+        normalisation=recipe["normalisation"],
+        seed=recipe["seed"],
+        fold=fold,
+        threads=threads,
+        log=log,
+    )
+    save_model(folder, result, recipe=recipe, fingerprint=print_)
+    keeper.store(print_)
+
+
+if __name__ == "__main__":
+    with _bootstrap.job(snakemake) as study:
+        model = snakemake.wildcards.model
+        main(
+            Path(snakemake.input.pack).parent,
+            Path(snakemake.input.splits),
+            Path(snakemake.input.weights) if snakemake.input.get("weights") else None,
+            Path(snakemake.output.model).parent,
+            int(snakemake.wildcards.fold),
+            json.loads(snakemake.params.recipe),
+            study.models[model].training["workers"],
+            snakemake.threads,
+        )

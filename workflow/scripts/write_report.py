@@ -1,0 +1,72 @@
+"""Write results/report.html: everything a reader needs, in one file that opens offline."""
+
+import _bootstrap
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mammoseg import tables
+from mammoseg.files import read_csv
+from mammoseg.report import ReportFigure, StudyRecord, build_report, installed_versions
+
+CAPTIONS = {
+    "cases": "Cases from the best to the worst by the mean Dice over the models. Blue: the reference. Orange: the prediction.",
+    "dice": "Dice of every image with a mass. Dashed: the best brightness threshold, chosen on the training part.",
+    "training": "Loss and Dice by epoch: thin lines are folds, thick ones their mean. The losses of the two phases are not comparable.",
+}
+
+
+def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: Path, indexes: Sequence[Path],
+         manifests: Sequence[Path], models: Sequence[Path], scores: Sequence[Path], figures: Sequence[Path],
+         html: Path) -> None:  # fmt: skip
+    """Write the report. An index lies in <dataset>/, beside its excluded.csv; other places as in the other scripts."""
+    by_name = {d: Path(index) for d, index in zip(recipe["datasets"], indexes, strict=True)}
+    shards = defaultdict(list)
+    for m in manifests:
+        shards[m.parts[-4]] += read_csv(m)
+    folds = {m["name"]: [json.loads(p.read_text()) for p in models if p.parts[-3] == m["name"]] for m in config["models"]}
+    cases = {(s.parts[-3], s.stem): read_csv(s) for s in scores}
+    require_mass = config["splits"]["require_mass"]
+    build_report(
+        StudyRecord(
+            title="Breast mass segmentation",
+            **{name: read_csv(path) for name, path in tables_.items()},
+            notes=tables.notes(cases, folds, recipe["datasets"], require_mass),
+            warnings=tables.warnings(folds, recipe["datasets"]),
+            models=folds,
+            datasets=recipe["datasets"],
+            indexes={d: read_csv(path) for d, path in by_name.items()},
+            excluded={d: read_csv(path.with_name("excluded.csv")) for d, path in by_name.items()},
+            shards=shards,
+            splits=read_csv(splits),
+            figures=[_figure(path) for path in figures],
+            config=config,
+            versions=installed_versions(),
+        ),
+        html,
+    )
+
+
+def _figure(path: Path) -> ReportFigure:
+    kind, _, dataset = path.stem.partition("_")
+    title = {"cases": f"Cases of {dataset}", "dice": "Dice of every image", "training": "Training"}[kind]
+    return ReportFigure(path, title, CAPTIONS[kind])
+
+
+if __name__ == "__main__":
+    with _bootstrap.job(snakemake) as study:
+        given = snakemake.input
+        main(
+            study.config,
+            json.loads(snakemake.params.recipe),
+            {t: Path(given[t]) for t in ("segmentation", "normal_images", "costs", "baseline")},
+            Path(given.splits),
+            [Path(i) for i in given.indexes],
+            [Path(m) for m in given.manifests],
+            [Path(m) for m in given.models],
+            [Path(s) for s in given.scores],
+            [Path(f) for f in (*given.cases, given.dice, given.training)],
+            Path(snakemake.output.html),
+        )
