@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 from scipy import ndimage
 from sklearn.metrics import f1_score, jaccard_score
 
@@ -25,7 +25,10 @@ def case_files(tmp_path):
     """Write cases as the workflow does; returns the paths of the predictions' manifest and of two shard manifests."""
 
     def write(cases: list[dict]):
-        predictions, shards = tmp_path / "predictions/m/manifest.csv", [tmp_path / f"png/a-{k}/manifest.csv" for k in range(2)]
+        predictions, shards = (
+            tmp_path / "predictions/m/manifest.csv",
+            [tmp_path / f"png/a-{k}/manifest.csv" for k in range(2)],
+        )
         for folder in (predictions.parent, *(s.parent for s in shards)):
             folder.mkdir(parents=True)
         rows = [[], []]
@@ -33,7 +36,9 @@ def case_files(tmp_path):
             facts = {"patient_id": f"p{k}", "laterality": "L", "view": "CC", "status": "ok"}
             rows[k % 2].append(facts | {key: case[key] for key in case if key not in ("probability", "mask")})
             cv2.imwrite(str(predictions.with_name(f"{case['image_id']}.png")), case["probability"])
-            cv2.imwrite(str(shards[k % 2].with_name(f"{case['image_id']}_mask.png")), case["mask"].astype(np.uint8) * 255)
+            cv2.imwrite(
+                str(shards[k % 2].with_name(f"{case['image_id']}_mask.png")), case["mask"].astype(np.uint8) * 255
+            )
         columns = ("image_id", "patient_id", "laterality", "view", "n_masses", "status")
         for shard, mine in zip(shards, rows, strict=True):
             write_csv(shard, columns, mine)
@@ -50,13 +55,15 @@ def test_scores_agree_with_scikit_learn_and_simpleitk():
         for _ in range(5):
             reference = blobs(rng, share)
             predicted = np.roll(blobs(rng, share) | reference, rng.integers(-3, 4, 2), (0, 1))
-            probability = np.where(predicted, rng.integers(32768, 65536, reference.shape), rng.integers(0, 32768, reference.shape))
+            probability = np.where(
+                predicted, rng.integers(32768, 65536, reference.shape), rng.integers(0, 32768, reference.shape)
+            )
             row = score_case(probability.astype(np.uint16), reference, 0.5)
             truth, answer = reference.ravel(), predicted.ravel()
             assert row["dice"] == pytest.approx(f1_score(truth, answer), abs=1e-12)
             assert row["iou"] == pytest.approx(jaccard_score(truth, answer), abs=1e-12)
-            components = sitk.ConnectedComponent(sitk.GetImageFromArray(predicted.astype(np.uint8)), True)
-            assert row["predicted_regions"] == int(sitk.GetArrayFromImage(components).max())
+            components = SimpleITK.ConnectedComponent(SimpleITK.GetImageFromArray(predicted.astype(np.uint8)), True)
+            assert row["predicted_regions"] == int(SimpleITK.GetArrayFromImage(components).max())
             assert (row["reference_pixels"], row["predicted_pixels"]) == (truth.sum(), answer.sum())
             assert row["true_positive_pixels"] == (truth & answer).sum()
 
@@ -109,7 +116,12 @@ def test_rows_of_a_data_set(case_files):
 
 def test_a_missing_prediction_is_an_error_that_names_the_image(case_files):
     cases = [
-        {"image_id": name, "n_masses": "1", "mask": np.ones((SIDE, SIDE)), "probability": np.zeros((SIDE, SIDE), np.uint16)}
+        {
+            "image_id": name,
+            "n_masses": "1",
+            "mask": np.ones((SIDE, SIDE)),
+            "probability": np.zeros((SIDE, SIDE), np.uint16),
+        }
         for name in ("one", "two")
     ]
     predictions, shards = case_files(cases)
@@ -122,7 +134,12 @@ def test_a_missing_prediction_is_an_error_that_names_the_image(case_files):
 
 
 def test_a_damaged_or_8_bit_prediction_is_an_error(case_files):
-    case = {"image_id": "x", "n_masses": "1", "mask": np.ones((SIDE, SIDE)), "probability": np.zeros((SIDE, SIDE), np.uint8)}
+    case = {
+        "image_id": "x",
+        "n_masses": "1",
+        "mask": np.ones((SIDE, SIDE)),
+        "probability": np.zeros((SIDE, SIDE), np.uint8),
+    }
     predictions, shards = case_files([case])
     with pytest.raises(UserError, match="image_id x"):
         score_cases(predictions, shards)

@@ -116,7 +116,9 @@ def best_threshold(images: Sequence[Brightness]) -> Threshold:
     """The rule of either family with the highest mean Dice over `images`; of equals, the first."""
     curves = [scores_at_all_cuts(image)[0] for image in images]
     grey = np.mean([curve[GREY_VALUES] for curve in curves], axis=0)
-    share = np.mean([curve[cuts_for_shares(image, SHARES)] for image, curve in zip(images, curves, strict=True)], axis=0)
+    share = np.mean(
+        [curve[cuts_for_shares(image, SHARES)] for image, curve in zip(images, curves, strict=True)], axis=0
+    )
     candidates = [
         Threshold("grey_value", float(GREY_VALUES[grey.argmax()]), float(grey.max())),
         Threshold("brightest_share", float(SHARES[share.argmax()]), float(share.max())),
@@ -126,7 +128,9 @@ def best_threshold(images: Sequence[Brightness]) -> Threshold:
 
 def score(threshold: Threshold, image: Brightness) -> tuple[float, float]:
     """Dice and IoU of one image at `threshold`."""
-    cut = int(threshold.value) if threshold.family == "grey_value" else int(cuts_for_shares(image, [threshold.value])[0])
+    cut = (
+        int(threshold.value) if threshold.family == "grey_value" else int(cuts_for_shares(image, [threshold.value])[0])
+    )
     dice, iou = scores_at_all_cuts(image)
     return float(dice[cut]), float(iou[cut])
 

@@ -1,5 +1,6 @@
 """From the original pixels to the network's square and back, and which side the chest wall is on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -81,8 +82,8 @@ class Letterbox:
         shares = self._resize(self._pad(array.astype(np.float32), 0))
         result = shares >= share - 1e-5  # float32: half a pixel may come out as 0.4999999
         if array.any():
-            for row, column in self._vanished(array, result):
-                result[row, column] = True
+            for pixel in list(self._vanished(array, result)):
+                result[pixel] = True
         return result
 
     def inverse(self, array: np.ndarray) -> np.ndarray:
@@ -118,28 +119,42 @@ class Letterbox:
         method = cv2.INTER_LINEAR if self.side > self.square else cv2.INTER_AREA
         return cv2.resize(square, (self.side, self.side), interpolation=method)
 
-    def _vanished(self, array: np.ndarray, kept: np.ndarray) -> list[tuple[int, int]]:
+    def _vanished(self, array: np.ndarray, kept: np.ndarray) -> Iterator[tuple[int, int]]:
         """Best pixel, as (row, column) of the square, of every lesion that has no pixel (by its centre) in `kept`."""
-        n, labels, boxes, _ = cv2.connectedComponentsWithStats(array.view(np.uint8), connectivity=8)
+        x0, y0, width, height = cv2.boundingRect(array.view(np.uint8))
+        window = array[y0 : y0 + height, x0 : x0 + width].astype(np.uint8)
+        n, labels, boxes, _ = cv2.connectedComponentsWithStats(window, connectivity=8)
         scale = self.side / self.square
-        rows = ((np.arange(self.rows) + 0.5) * scale).astype(int)
-        columns = ((np.arange(self.columns) + self.left + 0.5) * scale).astype(int)
-        present = np.unique(labels[kept[np.ix_(rows, columns)]])
-        best = []
-        for label in sorted(set(range(1, n)) - set(present.tolist())):
+        for label in range(1, n):
             x, y, width, height = boxes[label, :4]
             lesion = labels[y : y + height, x : x + width] == label
-            areas = self._overlap(y, height) @ lesion @ self._overlap(x + self.left, width).T
-            best.append(np.unravel_index(areas.argmax(), areas.shape))
-        return best
+            top, left = y0 + y, x0 + x + self.left  # of the lesion's box in the padded square
+            rows = ((np.arange(top, top + height) + 0.5) * scale).astype(int)
+            columns = ((np.arange(left, left + width) + 0.5) * scale).astype(int)
+            if (kept[np.ix_(rows, columns)] & lesion).any():
+                continue
+            first_row, down = _overlaps(top, height, scale)
+            first_column, across = _overlaps(left, width, scale)
+            areas = down @ lesion @ across.T
+            row, column = np.unravel_index(areas.argmax(), areas.shape)
+            yield first_row + row, first_column + column
 
-    def _overlap(self, start: int, length: int) -> np.ndarray:
-        """(side, length) lengths that each pixel of the square shares with each of `length` original pixels."""
-        scale = self.side / self.square
-        pixels = np.arange(self.side)[:, None]
-        originals = np.arange(start, start + length)
-        shared = np.minimum(pixels + 1, (originals + 1) * scale) - np.maximum(pixels, originals * scale)
-        return np.clip(shared, 0, None)
+
+def _overlaps(start: int, length: int, scale: float) -> tuple[int, np.ndarray]:
+    """Lengths that pixels of the square share with the original pixels `start` … `start + length - 1`.
+
+    Returns
+    -------
+    first : int
+        The first pixel of the square that shares any.
+    lengths : (pixels, length) array
+        In pixels of the square.
+    """
+    first = int(start * scale)
+    pixels = np.arange(first, int(np.ceil((start + length) * scale)))[:, None]
+    originals = np.arange(start, start + length)
+    lengths = np.minimum(pixels + 1, (originals + 1) * scale) - np.maximum(pixels, originals * scale)
+    return first, np.clip(lengths, 0, None)
 
 
 def chest_wall_on_left(image: np.ndarray, laterality: str = "") -> bool:

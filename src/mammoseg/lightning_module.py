@@ -95,7 +95,7 @@ class FoldTraining(L.LightningModule):
         }
         self.seed = seed
         self.fold = fold
-        self.logger_ = log
+        self.messages = log
         self.history: list[dict] = []
         self.best_epoch = 0
         self.best_loss = math.inf
@@ -145,8 +145,8 @@ class FoldTraining(L.LightningModule):
         return loss
 
     def on_validation_start(self) -> None:
-        self.trained_seconds = time.perf_counter() - self.started
         self._refuse_nonsense(self.trained, "batch")
+        self.trained_seconds = time.perf_counter() - self.started
 
     def validation_step(self, batch: list[Tensor], _number: int) -> None:
         self.validated.append(self._judge(batch))
@@ -197,7 +197,7 @@ class FoldTraining(L.LightningModule):
         row = self.history[-1]
         left = sum(r["seconds"] for r in self.history) / len(self.history) * (self.schedule.epochs - row["epoch"])
         dice = ["–" if row[key] is None else f"{row[key]:.3f}" for key in ("train_dice", "val_dice")]
-        self.logger_.info(
+        self.messages.info(
             "fold %d, epoch %d of %d, phase %d: training loss %.4f, Dice %s; validation loss %.4f, Dice %s; "
             "%.1f s, %s left",
             self.fold, row["epoch"], self.schedule.epochs, row["phase"], row["train_loss"], dice[0],

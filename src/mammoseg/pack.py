@@ -37,11 +37,20 @@ class Pack:
         (N, side, side) uint8, 0 or 1, memory-mapped, read-only.
     cases : tuple of mapping
         One a row: image_id, patient_id, dataset.
+    folder : Path or None
+        Where the pack lies; None for arrays in memory.
     """
 
     images: np.ndarray
     masks: np.ndarray
     cases: tuple[Mapping[str, str], ...]
+    folder: Path | None = None
+
+    def __reduce__(self):
+        """A worker process opens the files itself: a pickled memory map would carry all pixels."""
+        if self.folder is not None:
+            return open_pack, (self.folder,)
+        return Pack, (self.images, self.masks, self.cases)
 
     @property
     def side(self) -> int:
@@ -147,7 +156,7 @@ def open_pack(folder: str | os.PathLike) -> Pack:
             f"The pack's files do not belong together: {len(cases)} cases, images {images.shape}, masks {masks.shape}; "
             "delete its folder and run again."
         )
-    return Pack(images, masks, cases)
+    return Pack(images, masks, cases, folder)
 
 
 def _read_png(path: Path, image_id: str, dtype: type, what: str) -> np.ndarray:

@@ -75,7 +75,7 @@ def check_gpu(study: Study) -> None:
     """Raise UserError where a model asks for a GPU and this machine shows none."""
     asking = [m.name for m in study.models.values() if m.training["accelerator"] == "gpu"]
     if asking:
-        from mammoseg.training import gpu_visible
+        from mammoseg.device import gpu_visible
 
         if not gpu_visible():
             raise UserError(

@@ -44,7 +44,7 @@ COSTS = (
     "folds",
 )
 PARTS = ("holdout", "external", "out_of_fold")
-"""Parts of the tables, in their order. Patients of the roles new and predict are scored, but enter no mean."""
+"""Parts of the tables, in their order. New patients (who arrived after the lock) are scored too, but enter no mean."""
 
 Scores = Mapping[tuple[str, str], Sequence[Mapping]]
 """(data set, model) → rows of results/<dataset>/scores/<model>.csv."""
@@ -152,10 +152,16 @@ def notes(scores: Scores, models: Models, datasets: DataSets, require_mass: bool
     )
     parts = {part for _, part, _, _ in _groups(scores, models, datasets)}
     if "out_of_fold" in parts:
-        said.append("out_of_fold: every image of the training part is predicted by the one fold that was not trained on it.")
+        said.append(
+            "out_of_fold: every image of the training part is predicted by the one fold that was not trained on it."
+        )
     if parts & {"holdout", "external"}:
-        said.append("holdout and external: predicted by the ensemble of all folds; no fold was trained on these patients.")
-    if any(counterpart(published_table(), models[m], p, d, datasets[d]) for d, p, m, _ in _groups(scores, models, datasets)):
+        said.append(
+            "holdout and external: predicted by the ensemble of all folds; no fold was trained on these patients."
+        )
+    if any(
+        counterpart(published_table(), models[m], p, d, datasets[d]) for d, p, m, _ in _groups(scores, models, datasets)
+    ):
         said.append(
             "Published values: Isosalo et al., Proc. SPIE 12037 (2022), Table 2: OUDSM beside the holdout, INbreast beside "
             "INbreast as external data set."
@@ -167,10 +173,12 @@ def notes(scores: Scores, models: Models, datasets: DataSets, require_mass: bool
         if case["dice"] in ("", None) and (has_mass(case) or not require_mass)
     }
     if undefined:
-        said.append(f"{len(undefined)} images left out of a mean: neither reference nor prediction holds a pixel there.")
+        said.append(
+            f"Images left out of a mean because neither reference nor prediction holds a pixel: {len(undefined)}."
+        )
     apart = {(d, c["image_id"]) for (d, _), cases in scores.items() for c in cases if c["part"] not in PARTS}
     if apart:
-        said.append(f"{len(apart)} scored images of patients outside the cohort (new or predict) enter no mean.")
+        said.append(f"Scored images of patients outside the cohort (new), which enter no mean: {len(apart)}.")
     return said
 
 
@@ -212,7 +220,9 @@ def counterpart(
     if facts["phantom"] or replaced_weights(folds):
         return None
     ours = (data, model["encoder"], model["decoder"], model["weights"])
-    return next((row for row in published if (row["data"], row["encoder"], row["decoder"], row["weights"]) == ours), None)
+    return next(
+        (row for row in published if (row["data"], row["encoder"], row["decoder"], row["weights"]) == ours), None
+    )
 
 
 def replaced_weights(folds: Sequence[Mapping]) -> bool:

@@ -127,8 +127,7 @@ def train_fold(
     UserError
         Patients on both sides, too few images, no GPU where one is asked for, a loss that is not finite.
     """
-    rows = {part: _by_image_id(pack, part_rows) for part, part_rows in
-            (("training", training_rows), ("validation", validation_rows))}  # fmt: skip
+    rows = {"training": _by_image_id(pack, training_rows), "validation": _by_image_id(pack, validation_rows)}
     patients = {part: sorted({pack.cases[row]["patient_id"] for row in part_rows}) for part, part_rows in rows.items()}
     _check_parts(rows, patients, fold)
     schedule = Schedule(training["schedule"])

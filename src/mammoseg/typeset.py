@@ -4,19 +4,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from mammoseg.files import write_csv, write_text
-from mammoseg.tables import SEGMENTATION, published_table
+from mammoseg.tables import published_table
 
 HEAD = ("Data set", "Part", "Model", "Weights", "Images", "Patients", "Dice", "IoU", "Published Dice", "Published IoU")
 PUBLISHED_HEAD = ("Data", "Model", "Weights", "Dice", "IoU")
 PUBLISHED_TITLE = "Published: Isosalo et al., Proc. SPIE 12037 (2022), Table 2"
-
-
-def write_segmentation(rows: Sequence[Mapping], notes: Sequence[str], csv: Path, md: Path, tex: Path) -> None:
-    """Write the rows of `tables.segmentation_rows` as CSV, and with the notes as Markdown and LaTeX."""
-    write_csv(csv, SEGMENTATION, rows)
-    write_text(md, markdown(rows, notes))
-    write_text(tex, latex(rows, notes))
 
 
 def display_cells(rows: Iterable[Mapping]) -> list[list[str]]:
@@ -33,7 +25,12 @@ def display_cells(rows: Iterable[Mapping]) -> list[list[str]]:
 def published_cells() -> list[list[str]]:
     """The published table in the same manner. Columns: `PUBLISHED_HEAD`."""
     return [
-        [row["data"], row["model"], row["weights"], *(plus_minus(row[f"{k}_mean"], row[f"{k}_sd"]) for k in ("dice", "iou"))]
+        [
+            row["data"],
+            row["model"],
+            row["weights"],
+            *(plus_minus(row[f"{k}_mean"], row[f"{k}_sd"]) for k in ("dice", "iou")),
+        ]
         for row in published_table()
     ]
 
@@ -50,7 +47,7 @@ def plus_minus(mean: str, sd: str) -> str:
 
 def markdown(rows: Sequence[Mapping], notes: Sequence[str]) -> str:
     """The segmentation table in Markdown, the notes as a list below it."""
-    parts = [_markdown_table(HEAD, display_cells(rows))]
+    parts = [_markdown_table(*_filled(HEAD, display_cells(rows)))]
     parts.append("\n".join(f"- {_escape_markdown(note)}" for note in notes))
     if not has_counterpart(rows):
         parts.append(f"{PUBLISHED_TITLE} (other images, for orientation only):")
@@ -60,19 +57,22 @@ def markdown(rows: Sequence[Mapping], notes: Sequence[str]) -> str:
 
 def latex(rows: Sequence[Mapping], notes: Sequence[str]) -> str:
     """The segmentation table in LaTeX; needs the package booktabs. Notes follow as a paragraph."""
-    blocks = [_latex_table(HEAD, display_cells(rows), numbers_from=4)]
+    blocks = [_latex_table(*_filled(HEAD, display_cells(rows)), numbers_from=4)]
     if not has_counterpart(rows):
-        blocks.append(_escape_latex(f"{PUBLISHED_TITLE} (other images, for orientation only):") + r"\par\smallskip")
+        blocks.append("\\par\\medskip\n" + _escape_latex(f"{PUBLISHED_TITLE} (other images, for orientation only):"))
+        blocks.append(r"\par\smallskip")
         blocks.append(_latex_table(PUBLISHED_HEAD, published_cells(), numbers_from=3))
-    blocks.append(r"\par\smallskip" + "\n" + "{\\footnotesize " + "\n".join(_escape_latex(note) for note in notes) + "\\par}")
+    blocks.append(
+        r"\par\smallskip" + "\n" + "{\\footnotesize " + "\n".join(_escape_latex(note) for note in notes) + "\\par}"
+    )
     return "% needs \\usepackage{booktabs}\n" + "\n".join(blocks) + "\n"
 
 
 def aligned(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     """A table in plain text, columns aligned, for a terminal; columns without a value are left out."""
-    keep = [k for k in range(len(head)) if any(row[k] for row in cells)]
-    lines = [[head[k] for k in keep], *([row[k] for k in keep] for row in cells)]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(keep))]
+    head, cells = _filled(head, cells)
+    lines = [head, *cells]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join([text[0], "  ".join("-" * width for width in widths), *text[1:]])
 
@@ -107,9 +107,11 @@ def contest(segmentation: Sequence[Mapping], baseline: Sequence[Mapping]) -> lis
         best = max(ours, key=lambda row: float(row["dice_mean"]))
         gain = float(best["dice_mean"]) - float(threshold["dice_mean"])
         where = f"{threshold['dataset']}, {part}, {best['n_images']} images"
+        who = "ensemble" if part == "holdout" else "model"
         lines += [
-            f"Best {'ensemble' if part == 'holdout' else 'model'} ({where}): {best['model']}, Dice {float(best['dice_mean']):.4f}",
-            f"Best brightness threshold, chosen on the training part: {rule(threshold)}, Dice {float(threshold['dice_mean']):.4f}",
+            f"Best {who} ({where}): {best['model']}, Dice {plus_minus(best['dice_mean'], '')}",
+            "Best brightness threshold, chosen on the training part: "
+            f"{rule(threshold)}, Dice {plus_minus(threshold['dice_mean'], '')}",
             f"Difference: {gain:+.4f}",
         ]
     return lines
@@ -120,6 +122,12 @@ def rule(threshold: Mapping) -> str:
     if threshold["family"] == "grey_value":
         return f"8-bit value ≥ {float(threshold['value']):.0f}"
     return f"brightest {100 * float(threshold['value']):g} % of the breast"
+
+
+def _filled(head: Sequence[str], cells: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """The table without the columns that hold nothing."""
+    keep = [k for k in range(len(head)) if any(row[k] for row in cells)]
+    return [head[k] for k in keep], [[row[k] for k in keep] for row in cells]
 
 
 def _markdown_table(head: Sequence[str], cells: Iterable[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-# The study, and what every rule below the checkpoint needs: the plan, and the digest of what a unit is made from.
+# The study; and what all below the checkpoint needs: the plan, and the digest of what a unit is made from.
 # This runs again in every job: nothing here may import torch or pandas, open an image, or write a file.
 import csv
 import os

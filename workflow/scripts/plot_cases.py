@@ -23,7 +23,7 @@ def main(manifests: Sequence[Path], scores: Mapping[str, Path], threshold: float
     rows = {model: [r for r in mine if r["part"] == part] for model, mine in rows.items()}
     dice = {(model, r["image_id"]): r["dice"] for model, mine in rows.items() for r in mine}
 
-    def view(image_id: str, label: str) -> CaseView:
+    def view(label: str, image_id: str) -> CaseView:
         def prediction(model: str):
             folder = scores[model].parents[1] / "predictions" / model
             mask = binarise(read_probability(folder / f"{image_id}.png", image_id), threshold)
@@ -32,7 +32,7 @@ def main(manifests: Sequence[Path], scores: Mapping[str, Path], threshold: float
         return CaseView(
             label=f"{part.replace('_', ' ')}\n{label}",
             image=read_image(place[image_id] / f"{image_id}.png", image_id),
-            reference=read_mask(place[image_id] / f"{image_id}_mask.png"),
+            reference=read_mask(place[image_id] / f"{image_id}_mask.png", image_id),
             predictions={model: prediction(model) for model in scores},
         )
 

@@ -28,7 +28,7 @@ def main(manifests: list[Path], splits: Path, dataset: str, models: list[Path], 
         import torch
 
         from mammoseg.fold_model import load_model
-        from mammoseg.training import choose_device
+        from mammoseg.device import choose_device
 
         torch.set_num_threads(threads)
         return load_model(models[fold].parent, choose_device(accelerator))[0]

@@ -130,7 +130,7 @@ def stored_words(dataset: FileDataset) -> np.ndarray:
     Returns
     -------
     (rows, columns) array of uint8 or uint16
-        The words as they are stored: signed values as two's complement, bits outside BitsStored not cleared.
+        The words as they are stored: signed values as two's complement, bits above BitsStored possibly not cleared.
 
     Raises
     ------
@@ -210,6 +210,9 @@ def check_image(header: FileDataset) -> None:
     allocated, stored = integer(header, "BitsAllocated"), integer(header, "BitsStored")
     if allocated not in (8, 16) or stored is None or not 1 <= stored <= allocated:
         raise Unusable("bad_header", "BitsAllocated is not 8 or 16, or BitsStored does not fit it")
+    if integer(header, "HighBit") not in (None, stored - 1):
+        # Values in the upper bits, or merely a sloppy header? Guessing would make a picture that is 16 times too bright.
+        raise Unusable("bad_header", "HighBit is not BitsStored - 1")
     if integer(header, "PixelRepresentation") not in (0, 1):
         raise Unusable("bad_header", "PixelRepresentation is missing or neither 0 nor 1")
 

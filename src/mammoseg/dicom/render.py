@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from mammoseg.dicom.read import check_image, stored_words
-from mammoseg.dicom.values import integer, text
+from mammoseg.dicom.values import text
 from mammoseg.dicom.voi_lut import modality_values, voi_shares
 
 
@@ -57,8 +57,7 @@ def lookup_table(dataset: Dataset) -> np.ndarray:
     if inverted(dataset):
         shares = 1 - shares
     levels = np.rint(65535 * shares).astype(np.uint16)
-    words = np.arange(2**dataset.BitsAllocated)
-    return levels[(words >> _shift(dataset)) % 2**bits]
+    return levels[np.arange(2**dataset.BitsAllocated) % 2**bits]
 
 
 def inverted(dataset: Dataset) -> bool:
@@ -67,11 +66,3 @@ def inverted(dataset: Dataset) -> bool:
         text(dataset, "PhotometricInterpretation") == "MONOCHROME1"
         or text(dataset, "PresentationLUTShape").upper() == "INVERSE"
     )
-
-
-def _shift(dataset: Dataset) -> int:
-    """Unused bits below the value: none unless an old file says so by HighBit; decoders of compressed data remove them."""
-    high = integer(dataset, "HighBit")
-    if high is None or not dataset.BitsStored <= high < dataset.BitsAllocated:
-        return 0
-    return 0 if dataset.file_meta.TransferSyntaxUID.is_compressed else high + 1 - dataset.BitsStored

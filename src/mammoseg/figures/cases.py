@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from mammoseg.figures.style import GREY, ORANGE, SKY, YELLOW, house_style, new_figure
+from mammoseg.figures.style import GREY, ORANGE, SKY, YELLOW, house_style, message, new_figure
 
 CELL = 1.5  # inches, a picture
 SMALLEST_FRAME = 4  # at most so many times enlarged
@@ -69,6 +69,8 @@ def qualitative(cases: Sequence[CaseView]) -> Figure:
 
     The frame holds the reference and every model's prediction, so that no false positive is out of sight.
     """
+    if not cases:
+        return message("No image with a mass was scored.")
     models = list(cases[0].predictions)
     columns = ["image", "reference", *models]
     with house_style():
@@ -79,7 +81,14 @@ def qualitative(cases: Sequence[CaseView]) -> Figure:
             breast, frame = _square((case.image > 0) | marks, 1.0), _square(marks, 1.3)
             _show(axes[0], case.image, breast)
             axes[0].add_patch(
-                Rectangle((frame.left - 0.5, frame.top - 0.5), frame.width, frame.height, fill=False, color=YELLOW, linewidth=0.8)
+                Rectangle(
+                    (frame.left - 0.5, frame.top - 0.5),
+                    frame.width,
+                    frame.height,
+                    fill=False,
+                    color=YELLOW,
+                    linewidth=0.8,
+                )
             )
             axes[0].set_ylabel(case.label, fontsize=8, labelpad=6)
             _show(axes[1], case.image, frame)
@@ -105,7 +114,9 @@ def _rank(k: int, n: int) -> str:
     """Rank `k` of `n` in words: of best, quartiles, median, worst the one it stands at, else the share of better cases."""
     share = k / (n - 1) if n > 1 else 0.5
     quarter = 4 * share
-    return RANKS[round(quarter)] if n == 1 or abs(quarter - round(quarter)) * (n - 1) <= 2 else f"{share:.0%} are better"
+    return (
+        RANKS[round(quarter)] if n == 1 or abs(quarter - round(quarter)) * (n - 1) <= 2 else f"{share:.0%} are better"
+    )
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mammoseg.figures.style import BLUE, GREY, RED, house_style, new_figure
+from mammoseg.figures.style import BLUE, GREY, RED, house_style, message, new_figure
 
 GOLDEN = (5**0.5 - 1) / 2
 
 
 def dice_distribution(
-    values: Mapping[tuple[str, str], Mapping[str, Sequence[float]]], baseline: Mapping[tuple[str, str], float] | None = None
+    values: Mapping[tuple[str, str], Mapping[str, Sequence[float]]],
+    baseline: Mapping[tuple[str, str], float] | None = None,
 ) -> Figure:
     """Draw Dice per image as box and points.
 
@@ -28,6 +29,8 @@ def dice_distribution(
     Figure
         Box: quartiles and median; whiskers: to the farthest image within 1.5 interquartile ranges; diamond: mean.
     """
+    if not values:
+        return message("No image with a mass was scored.")
     models = list(dict.fromkeys(model for panel in values.values() for model in panel))
     height = 0.42 * len(models) + 0.6
     with house_style():

@@ -71,6 +71,14 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def message(text: str) -> Figure:
+    """A figure that says why there is nothing to show."""
+    with house_style():
+        figure = new_figure(6, 1)
+        figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
+    return figure
+
+
 def save(figure: Figure, png: Path, svg: Path | None = None) -> None:
     """Write a figure as PNG and, where asked, as SVG; the same figure gives the same bytes."""
     with house_style():

@@ -51,12 +51,16 @@ def training_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
             if column == 0:
                 loss.set_ylabel("loss")
                 dice.set_ylabel("Dice")
-        handles = [Line2D([], [], color=colour, label=name) for name, colour in (("training", BLUE), ("validation", RED))]
+        handles = [
+            Line2D([], [], color=colour, label=name) for name, colour in (("training", BLUE), ("validation", RED))
+        ]
         handles.append(Line2D([], [], color=GREY, linestyle=":", linewidth=1, label="learning rate drops"))
         longest = max((fold for folds in histories.values() for fold in folds), key=len)
         for k, (phase, _, _) in enumerate(_phases(longest)):
             colour = SHADE if k % 2 else "white"
-            handles.append(Patch(facecolor=colour, edgecolor=GREY, linewidth=0.5, label=f"loss: {PHASES.get(phase, phase)}"))
+            handles.append(
+                Patch(facecolor=colour, edgecolor=GREY, linewidth=0.5, label=f"loss: {PHASES.get(phase, phase)}")
+            )
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * across + 1))
     return figure
 
@@ -65,9 +69,8 @@ def _panel(ax: Axes, folds: Sequence[History], quantity: str) -> None:
     ax.set_visible(True)
     longest = max(folds, key=len)
     phases = _phases(longest)
-    for k, (phase, first, last) in enumerate(phases):
-        if k % 2:
-            ax.axvspan(first - 0.5, last + 0.5, color=SHADE, linewidth=0, zorder=0)
+    for _, first, last in phases[1::2]:
+        ax.axvspan(first - 0.5, last + 0.5, color=SHADE, linewidth=0, zorder=0)
     for epoch in _drops(longest):
         ax.axvline(epoch + 0.5, color=GREY, linestyle=":", linewidth=1)
     pieces = phases if quantity == "loss" else [("", phases[0][1], phases[-1][2])]
@@ -99,7 +102,11 @@ def _drops(history: History) -> list[int]:
     rates = [float(row["lr"]) for row in history]
     if len(set(rates)) > len(rates) / 2:
         return []
-    return [int(row["epoch"]) for row, rate, following in zip(history, rates, rates[1:], strict=False) if following < rate / 2]
+    return [
+        int(row["epoch"])
+        for row, rate, following in zip(history, rates, rates[1:], strict=False)
+        if following < rate / 2
+    ]
 
 
 def _values(history: History, column: str, epochs: np.ndarray) -> list[float]:

@@ -28,7 +28,9 @@ def read_state_dict(path: str | PathLike) -> dict[str, Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"There is no weights file {path}.")
+        raise UserError(
+            f"There is no weights file {path}: give the path of a .safetensors file or a torch.save state dict."
+        )
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)

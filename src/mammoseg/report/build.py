@@ -59,7 +59,8 @@ def render(study: StudyRecord) -> str:
         published_title=typeset.PUBLISHED_TITLE,
         contest=typeset.contest(study.segmentation, study.baseline),
         baseline=[
-            row | {"rule": typeset.rule(row), "dice": typeset.plus_minus(row["dice_mean"], row["dice_sd"])}
+            row
+            | {"rule": typeset.rule(row), "dice": typeset.plus_minus(row["dice_mean"], row["dice_sd"])}
             | {"iou": typeset.plus_minus(row["iou_mean"], row["iou_sd"])}
             for row in study.baseline
         ],
@@ -83,7 +84,10 @@ def result_groups(rows: Iterable[Mapping]) -> list[dict]:
             "rows": [
                 {
                     **row,
-                    **{k: typeset.plus_minus(row[f"{k}_mean"], row[f"{k}_sd"]) for k in ("dice", "iou", "published_dice", "published_iou")},
+                    **{
+                        k: typeset.plus_minus(row[f"{k}_mean"], row[f"{k}_sd"])
+                        for k in ("dice", "iou", "published_dice", "published_iou")
+                    },
                     "best": len(members) > 1 and row["dice_mean"] == max((m["dice_mean"] for m in members), key=float),
                 }
                 for row in members
@@ -106,7 +110,9 @@ def tiles(segmentation: Sequence[Mapping], baseline: Sequence[Mapping]) -> list[
             "label": f"{dataset}, {part.replace('_', ' ')}",
             "value": f"{float(row['dice_mean']):.3f}",
             "model": row["model"],
-            "threshold": f"{float(threshold[dataset, part]['dice_mean']):.3f}" if (dataset, part) in threshold else None,
+            "threshold": f"{float(threshold[dataset, part]['dice_mean']):.3f}"
+            if (dataset, part) in threshold
+            else None,
         }
         for (dataset, part), row in found.items()
     ]

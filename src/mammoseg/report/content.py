@@ -71,9 +71,8 @@ class StudyRecord:
 def summary(study: StudyRecord) -> list[str]:
     """What was trained on what, and tested on what, one sentence each."""
     cohort = cohort_rows(study)
-    folds = {len(records) for records in study.models.values()}
-    fold_words = f"{max(folds)} folds" if len(folds) == 1 else f"up to {max(folds)} folds"
-    said = [f"{len(study.models)} models of {fold_words} each: {', '.join(study.models)}."]
+    folds = max(len(records) for records in study.models.values())
+    said = [f"{_n(len(study.models), 'model')}, each trained on {folds} folds: {', '.join(study.models)}."]
     for role, lead in (
         ("train", "Trained and cross-validated on"),
         ("holdout", "Held out, never trained on:"),
@@ -164,7 +163,9 @@ def fold_rows(models: Models) -> list[dict]:
 def config_text(config: Mapping) -> str:
     """The config as YAML, without the paths of this machine."""
     plain = json.loads(json.dumps(config, default=str))
-    return yaml.safe_dump(_without_paths(plain), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+    return yaml.safe_dump(
+        _without_paths(plain), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None
+    )
 
 
 def _without_paths(value):

@@ -164,10 +164,12 @@ def tissue(
     strands = np.exp(-((cv2.GaussianBlur(fibrous, None, smooth) / 0.10) ** 2))
     strands += np.exp(-((cv2.GaussianBlur(web, None, smooth) / 0.07) ** 2))
 
-    value = 0.25 + 0.02 * clumps + 0.30 * dense * (1 + 0.10 * web) + (0.05 + 0.05 * np.sqrt(envelope)) * strands
+    value = 0.22 + 0.02 * clumps + 0.26 * dense * (1 + 0.10 * web) + (0.05 + 0.05 * np.sqrt(envelope)) * strands
     if breast.muscle is not None:
         muscle = breast.muscle.distance(x, y)
-        value += smoothstep(muscle, -1.5, 2.5) * (0.24 + 0.03 * web) - 0.04 * np.exp(-(((muscle + 2) / 3) ** 2))
+        value += smoothstep(muscle, -1.5, 2.5) * (rng.uniform(0.28, 0.42) + 0.03 * web) - 0.04 * np.exp(-(((muscle + 2) / 3) ** 2))
+    # A breast is not pressed flat: it is thicker, hence brighter, on one side.
+    value += rng.uniform(0, 0.16) * np.clip(1 - x / length, 0, 1) + rng.uniform(-0.1, 0.1) * (y - breast.outline.y) / length
     # The compressed edge is thinner; the skin is a line.
     value *= 0.5 + 0.5 * np.sqrt(np.clip(1 - (1 - np.clip(depth / 22, 0, 1)) ** 2, 0, 1))
     value += 0.10 * np.exp(-(((depth - SKIN_MM / 2) / (SKIN_MM / 2)) ** 2))

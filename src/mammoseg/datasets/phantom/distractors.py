@@ -33,8 +33,8 @@ def draw_patch(
     window = grid.around(*centre, 1.6 * border.reach)
     inside = border.distance(window.x, window.y)
     field = clumps[window.slices]
-    ragged = 1 / (1 + np.exp(-3 * (field - np.float32(field.mean() - 0.2))))
-    value[window.slices] += np.float32(contrast) * ragged * smoothstep(inside, -0.25 * diameter, 0.35 * diameter)
+    ragged = 1 / (1 + np.exp(-2 * (field - np.float32(field.mean() - 0.2))))
+    value[window.slices] += np.float32(contrast) * ragged * smoothstep(inside, -0.3 * diameter, 0.4 * diameter)
 
 
 def draw_vessels(rng: np.random.Generator, breast: BreastView, value: np.ndarray, grid: Window) -> None:

@@ -94,7 +94,7 @@ def acquire(patient: Patient, exposure: Exposure, rows: int, columns: int, spaci
     distractors.draw_vessels(rng, breast, value, grid)
     for _ in range(rng.integers(1, 4)):
         place = distractors.random_place(rng, breast, 0.25, 0.75)
-        distractors.draw_patch(rng, place, rng.uniform(10, 40), rng.uniform(0.10, 0.22), value, clumps, grid)
+        distractors.draw_patch(rng, place, rng.uniform(25, 60), rng.uniform(0.10, 0.24), value, clumps, grid)
     findings = []
     for k, lesion in patient.lesions(exposure):
         shape_rng = generator(*path, BORDER, *exposure.code[1:3], k)  # the same in both exams
@@ -105,9 +105,15 @@ def acquire(patient: Patient, exposure: Exposure, rows: int, columns: int, spaci
     distractors.draw_scattered_spots(rng, breast, value, grid)
 
     value += np.float32(NOISE) * rng.standard_normal(value.shape, dtype=np.float32)
-    value = np.where(inside, np.clip(value, DARKEST_TISSUE, 1), np.float32(0))
+    value = np.where(inside, np.clip(shoulder(value), DARKEST_TISSUE, 1), np.float32(0))
     muscle = None if breast.muscle is None else grid.pixels(breast.muscle.border())
     return as_stored(Mammogram(exposure, value, inside, tuple(findings), muscle, spacing))
+
+
+def shoulder(value: np.ndarray, start: float = 0.55) -> np.ndarray:
+    """Compress the brightest parts as a detector's processing does: linear up to `start`, never above 1."""
+    above = np.clip(value - start, 0, None)
+    return np.minimum(value, start) + (1 - start) * np.tanh(above / (1 - start))
 
 
 def draw_lesion(

@@ -56,7 +56,7 @@ def mass(rng: np.random.Generator, posterior: bool = False) -> Lesion:
     """Draw a mass; `posterior` puts it against the chest wall, where the CC view cuts it off."""
     shape = str(rng.choice(list(MASS_SHAPES), p=list(MASS_SHAPES.values())))
     pathology = "malignant" if rng.random() < MALIGNANT_SHARE[shape] else "benign"
-    diameter = SMALLEST_MM + (LARGEST_MM - SMALLEST_MM) * rng.beta(2.2, 2.7)
+    diameter = SMALLEST_MM + (LARGEST_MM - SMALLEST_MM) * rng.beta(3, 3.6)
     outwards = 0.0 if posterior else rng.uniform(0.3, 0.8)
     angle = {view: float(rng.uniform(-0.9, 0.9)) for view in ("CC", "MLO")}
     hidden = str(rng.choice(["", "CC", "MLO"], p=[0.94, 0.03, 0.03]))  # some masses are seen in one view only

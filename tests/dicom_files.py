@@ -1,0 +1,58 @@
+"""Small DICOM files for the tests, written by pydicom alone."""
+
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+
+
+def ramp(rows: int = 64, columns: int = 64, highest: int = 4095) -> np.ndarray:
+    """Values from 0 to `highest`, all of them where there are enough pixels; (rows, columns) uint16."""
+    return np.linspace(0, highest, rows * columns).round().astype(np.uint16).reshape(rows, columns)
+
+
+def make_dicom(pixels: np.ndarray, bits: int = 12, syntax=ExplicitVRLittleEndian, **attributes) -> Dataset:
+    """A For Presentation mammogram with these stored pixels; `attributes` are set last, None deletes one."""
+    ds = Dataset()
+    ds.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
+    ds.SOPInstanceUID = generate_uid()
+    ds.StudyInstanceUID = generate_uid()
+    ds.Modality = "MG"
+    ds.PatientID = "patient-1"
+    ds.Rows, ds.Columns = pixels.shape
+    ds.SamplesPerPixel = 1
+    ds.PhotometricInterpretation = "MONOCHROME2"
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8 * pixels.itemsize, bits, bits - 1
+    ds.PixelRepresentation = int(pixels.dtype.kind == "i")
+    order = ">" if not syntax.is_little_endian else "<"
+    data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    ds.PixelData = data + bytes(len(data) % 2)
+    ds["PixelData"].VR = "OW"
+    for keyword, value in attributes.items():
+        if value is None:
+            delattr(ds, keyword)
+        else:
+            setattr(ds, keyword, value)
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.file_meta.MediaStorageSOPClassUID = ds.get("SOPClassUID", "")
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.get("SOPInstanceUID", "")
+    return ds
+
+
+def write_dicom(path: Path, pixels: np.ndarray | None = None, **kwargs) -> Dataset:
+    """Write `make_dicom` to a file and return it."""
+    ds = make_dicom(ramp() if pixels is None else pixels, **kwargs)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ds.save_as(path, enforce_file_format=True)
+    return ds
+
+
+def lut_item(entries, first: int = 0, bits: int = 16, descriptor_vr: str = "US", data_vr: str = "US") -> Dataset:
+    """An item of a VOI or Modality LUT Sequence; data as 16-bit words."""
+    item = Dataset()
+    entries = np.asarray(entries)
+    item.add_new("LUTDescriptor", descriptor_vr, [len(entries) % 65536, first, bits])
+    item.add_new("LUTData", data_vr, entries.tolist() if data_vr == "US" else entries.astype("<u2").tobytes())
+    return item

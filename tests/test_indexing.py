@@ -1,0 +1,175 @@
+import os
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from mammoseg import fingerprint
+from mammoseg.datasets.registry import importer_for
+from mammoseg.errors import UserError
+from mammoseg.files import read_csv, write_csv
+from mammoseg.indexing import COLUMNS, candidate_of, index_release, load_seen, rendered, write_index
+
+KEY = b"k" * 32
+MANIFEST = ("image", "mask", "patient", "laterality", "view", "birads")
+
+
+class Release:
+    """A small release by manifest, and its index as the rule makes it."""
+
+    def __init__(self, folder):
+        self.root, self.public, self.private = folder / "release", folder / "public", folder / "private"
+        self.rows = []
+        rng = np.random.default_rng(1)
+        for p in range(3):
+            for view in ("CC", "MLO"):
+                image, mask = f"images/patient{p}_{view}.png", f"masks/patient{p}_{view}.png"
+                pixels = rng.integers(0, 65535, (40, 30)).astype(np.uint16)
+                lesion = np.zeros((40, 30), np.uint8)
+                lesion[10:15, 10:15] = 255 * (p < 2)
+                for path, array in ((image, pixels), (mask, lesion)):
+                    (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+                    cv2.imwrite(str(self.root / path), array)
+                self.rows.append(
+                    {
+                        "image": image,
+                        "mask": mask,
+                        "patient": f"Secret{p}",
+                        "laterality": "L",
+                        "view": view,
+                        "birads": "4a",
+                    }
+                )
+        self.save()
+
+    def save(self):
+        write_csv(self.root / "manifest.csv", MANIFEST, self.rows)
+
+    def index(self, code="1", sha=None):
+        index = index_release(
+            importer_for("manifest", self.root),
+            site="site",
+            key=KEY,
+            code=code,
+            seen=load_seen(self.private / "seen.jsonl"),
+            rendered_sha256=sha or rendered(self.public / "png"),
+        )
+        write_index(index, self.public, self.private)
+        return index
+
+    def rows_by_id(self):
+        return {r["image_id"]: r for r in read_csv(self.public / "index.csv")}
+
+    def id_of(self, image):
+        return next(s["image_id"] for s in read_csv(self.private / "sources.csv") if s["path"] == image)
+
+
+@pytest.fixture
+def release(tmp_path) -> Release:
+    return Release(tmp_path)
+
+
+def test_the_index_of_a_release(release):
+    index = release.index()
+    assert index.opened == 6
+    rows = release.rows_by_id()
+    assert list(next(iter(rows.values())))[: len(COLUMNS)] == list(COLUMNS)
+    assert list(rows) == sorted(rows)
+    assert {r["n_masses"] for r in rows.values()} == {"0", "1"}
+    assert len({r["patient_id"] for r in rows.values()}) == 3
+    assert {(r["rows"], r["columns"], r["windowing"], r["birads"]) for r in rows.values()} == {
+        ("40", "30", "image", "4a")
+    }
+
+
+def test_what_identifies_stays_in_private(release):
+    release.rows.append({**release.rows[0], "image": "images/SecretName.png"})
+    release.save()
+    release.index()
+    public = b"".join(p.read_bytes() for p in release.public.rglob("*") if p.is_file())
+    assert b"Secret" not in public
+    assert b"patient0" not in public
+    assert b"SecretName" in (release.private / "excluded.csv").read_bytes()
+    assert [r["reason"] for r in read_csv(release.public / "excluded.csv")] == ["missing_file"]
+
+
+def test_nothing_changed_nothing_opened_and_the_same_bytes(release):
+    release.index()
+    before = {p: p.read_bytes() for p in (*release.public.iterdir(), *release.private.iterdir())}
+    assert release.index().opened == 0
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_changed_code_describes_again_but_keeps_the_content(release):
+    release.index()
+    before = release.rows_by_id()
+    assert release.index(code="2").opened == 6
+    assert release.rows_by_id() == before
+
+
+def test_a_touched_file_keeps_its_content_if_its_bytes_are_those_that_were_rendered(release):
+    release.index()
+    before, image = release.rows_by_id(), release.root / "images/patient1_CC.png"
+    image_id, sha = release.id_of("images/patient1_CC.png"), fingerprint.sha256(image)
+    os.utime(image, (1, 1))
+    assert release.index(sha={image_id: sha}.get).opened == 1
+    assert release.rows_by_id() == before
+
+
+def test_changed_pixels_and_a_touched_file_never_rendered_get_a_new_content(release):
+    release.index()
+    before, image = release.rows_by_id(), release.root / "images/patient1_CC.png"
+    image_id, sha = release.id_of("images/patient1_CC.png"), fingerprint.sha256(image)
+    cv2.imwrite(str(image), np.full((40, 30), 7, np.uint16))
+    release.index(sha={image_id: sha}.get)
+    changed = [i for i, r in release.rows_by_id().items() if r != before[i]]
+    assert changed == [image_id]
+    first = release.rows_by_id()[image_id]["content"]
+    os.utime(image, (2, 2))
+    release.index(sha={}.get)
+    assert release.rows_by_id()[image_id]["content"] != first
+
+
+def test_a_corrected_mask_changes_the_annotation_of_its_image_alone(release):
+    release.index()
+    before, mask = release.rows_by_id(), release.root / "masks/patient0_CC.png"
+    corrected = np.zeros((40, 30), np.uint8)
+    corrected[5:9, 5:9] = corrected[20:25, 20:25] = 255
+    cv2.imwrite(str(mask), corrected)
+    assert release.index().opened == 1
+    after = release.rows_by_id()
+    changed = {i: {c for c in r if r[c] != before[i][c]} for i, r in after.items() if r != before[i]}
+    assert changed == {release.id_of("images/patient0_CC.png"): {"annotations", "n_masses"}}
+
+
+def test_a_touched_mask_changes_nothing(release):
+    release.index()
+    before = release.rows_by_id()
+    os.utime(release.root / "masks/patient0_CC.png", (1, 1))
+    release.index()
+    assert release.rows_by_id() == before
+
+
+def test_the_archive_moved_as_a_whole_costs_nothing(release, tmp_path):
+    release.index()
+    before = release.rows_by_id()
+    shutil.move(release.root, tmp_path / "elsewhere")
+    release.root = tmp_path / "elsewhere"
+    assert release.index().opened == 0
+    assert release.rows_by_id() == before
+
+
+def test_a_release_of_which_nothing_is_usable_stops_with_the_reason(release):
+    for image in (release.root / "images").iterdir():
+        image.write_bytes(b"not a picture")
+    with pytest.raises(UserError, match=r"no image below .* can be used: .*\(6\)"):
+        release.index()
+
+
+def test_a_source_row_gives_the_candidate_back(release):
+    index = release.index()
+    candidates, _ = importer_for("manifest", release.root).candidates()
+    assert sorted((candidate_of(s) for s in index.sources), key=lambda c: c.image) == sorted(
+        candidates, key=lambda c: c.image
+    )

@@ -1,0 +1,168 @@
+import cv2
+import numpy as np
+import pydicom
+import pytest
+from dicom_files import ramp, write_dicom
+from pydicom.pixels import apply_voi_lut
+
+from mammoseg import fingerprint
+from mammoseg.datasets.registry import importer_for
+from mammoseg.files import read_csv, write_csv
+from mammoseg.indexing import index_release, write_index
+from mammoseg.preparation import images_of_shard, inject_shard, render_shard
+
+VOI_LUT = {"kind": "sigmoid", "center": 1450, "width": 1600, "entries": 4096, "explanation": "test"}
+RECIPE = {"side": 64, "mask_share": 0.5}
+
+
+class Shard:
+    """A shard of three DICOMs (two without windowing) and a PNG, through injection and rendering."""
+
+    def __init__(self, folder):
+        self.folder, self.root = folder, folder / "release"
+        rows = []
+        for name, attributes in {"a": {}, "b": {"WindowCenter": 2000, "WindowWidth": 3000}, "c": {}}.items():
+            write_dicom(self.root / f"{name}.dcm", ramp(128, 96), **attributes)
+            rows.append({"image": f"{name}.dcm", "patient": f"p{name}", "mask": "", "laterality": "L"})
+        cv2.imwrite(str(self.root / "d.png"), np.linspace(0, 65535, 80 * 64).astype(np.uint16).reshape(80, 64))
+        lesion = np.zeros((80, 64), np.uint8)
+        lesion[20:41, 20:41] = 255
+        cv2.imwrite(str(self.root / "d_mask.png"), lesion)
+        rows.append({"image": "d.png", "patient": "pd", "mask": "d_mask.png", "laterality": "L"})
+        write_csv(self.root / "manifest.csv", ("image", "mask", "patient", "laterality"), rows)
+        self.importer = importer_for("manifest", self.root)
+        self.reindex()
+
+    def reindex(self):
+        index = index_release(self.importer, site="s", key=b"k" * 32, code="", seen=[], rendered_sha256={}.get)
+        write_index(index, self.folder, self.folder)
+        self.ids = {s["path"].split(".")[0]: s["image_id"] for s in index.sources}
+        patients = sorted({r["patient_id"] for r in index.rows})
+        rows = [{"dataset": "d", "patient_id": p, "shard": "train-00000"} for p in patients]
+        write_csv(self.folder / "shards.csv", ("dataset", "patient_id", "shard"), rows)
+        paths = [self.folder / f"{n}.csv" for n in ("index", "sources", "shards")]
+        self.images = images_of_shard(*paths, "d", "train-00000")
+
+    def inject(self, recipe=VOI_LUT, code="1"):
+        return inject_shard(self.images, self.importer, self.folder / "dicom", recipe, code)
+
+    def render(self, recipe=RECIPE, code="1", workers=1):
+        return render_shard(
+            self.images, self.importer, self.folder / "dicom", self.folder / "png", recipe, code, workers
+        )
+
+    def manifest(self, folder="png"):
+        by_id = {i: name for name, i in self.ids.items()}
+        return {by_id[r["image_id"]]: r for r in read_csv(self.folder / folder / "manifest.csv")}
+
+    def png(self, name, ending=""):
+        return cv2.imread(str(self.folder / "png" / f"{self.ids[name]}{ending}.png"), cv2.IMREAD_UNCHANGED)
+
+
+@pytest.fixture
+def shard(tmp_path) -> Shard:
+    return Shard(tmp_path)
+
+
+def test_only_what_has_no_windowing_is_injected(shard):
+    assert shard.inject() == 2
+    files = {name: row["file"] for name, row in shard.manifest("dicom").items()}
+    assert files == {"a": f"{shard.ids['a']}.dcm", "b": "", "c": f"{shard.ids['c']}.dcm", "d": ""}
+    injected = pydicom.dcmread(shard.folder / "dicom" / files["a"])
+    assert injected.PixelData == pydicom.dcmread(shard.root / "a.dcm").PixelData
+    assert injected.VOILUTSequence[0].LUTDescriptor == [4096, 0, 16]
+
+
+def test_pixels_are_those_of_pydicom_padded_and_resized(shard):
+    shard.inject()
+    assert shard.render() == (4, 0)
+    injected = pydicom.dcmread(shard.folder / "dicom" / f"{shard.ids['a']}.dcm")
+    expected = np.zeros((128, 128))
+    left = int(shard.manifest()["a"]["pad_right"]) == 1
+    expected[:, slice(0, 96) if left else slice(32, 128)] = apply_voi_lut(injected.pixel_array, injected)
+    means = expected.reshape(64, 2, 64, 2).mean(axis=(1, 3))  # area interpolation by a whole factor is a mean
+    assert np.abs(shard.png("a").astype(float) - means).max() <= 1
+    assert shard.png("a").dtype == np.uint16
+
+
+def test_the_manifest_says_what_was_made(shard):
+    shard.inject()
+    shard.render()
+    rows = shard.manifest()
+    assert {name: r["windowing"] for name, r in rows.items()} == {
+        "a": "injected",
+        "b": "window",
+        "c": "injected",
+        "d": "image",
+    }
+    assert {r["status"] for r in rows.values()} == {"ok"}
+    for name, row in rows.items():
+        source = shard.root / ("d.png" if name == "d" else f"{name}.dcm")
+        assert row["source_sha256"] == fingerprint.sha256(source)
+        assert row["png_sha256"] == fingerprint.sha256(shard.folder / "png" / f"{row['image_id']}.png")
+    mask = shard.png("d", "_mask")
+    assert set(np.unique(mask)) == {0, 255}
+    assert int(rows["d"]["mask_pixels"]) == np.count_nonzero(mask)
+    assert abs(np.count_nonzero(mask) - (21 * 64 / 80) ** 2) < 2 * 21
+    assert not shard.png("a", "_mask").any(), "the manifest has a mask column, so an empty cell says: no mass"
+
+
+def test_what_is_there_is_kept_and_what_changed_is_made_again(shard):
+    shard.inject()
+    shard.render()
+    assert (shard.inject(), shard.render()) == (0, (0, 0))
+    (shard.folder / "png" / f"{shard.ids['b']}.png").unlink()
+    assert shard.render() == (1, 0), "a PNG that is gone"
+    write_dicom(shard.root / "b.dcm", ramp(128, 96)[::-1], WindowCenter=2000, WindowWidth=3000)
+    shard.reindex()
+    assert (shard.inject(), shard.render()) == (0, (1, 0)), "other pixels (and another SOP instance UID)"
+    assert shard.inject({**VOI_LUT, "center": 1400}) == 2
+    assert shard.render() == (2, 0), "another table concerns the injected ones alone"
+    assert shard.render({**RECIPE, "mask_share": 0.4}) == (4, 0)
+    assert shard.render({**RECIPE, "mask_share": 0.4}, code="2") == (4, 0)
+
+
+def test_workers_do_not_change_a_byte(shard):
+    shard.inject()
+    shard.render(workers=1)
+    one = {p.name: p.read_bytes() for p in (shard.folder / "png").iterdir()}
+    shard.render(code="2")
+    shard.render(workers=2)
+    assert {p.name: p.read_bytes() for p in (shard.folder / "png").iterdir()} == one
+
+
+def test_a_damaged_image_is_a_row_with_a_reason_and_stops_nothing(shard):
+    whole = (shard.root / "a.dcm").read_bytes()
+    (shard.root / "a.dcm").write_bytes(whole[:-2000])
+    constant = pydicom.dcmread(shard.root / "c.dcm")
+    constant.PixelData = bytes(len(constant.PixelData))
+    constant.save_as(shard.root / "c.dcm")
+    shard.inject()
+    converted, set_aside = shard.render()
+    assert (converted, set_aside) == (4, 2)
+    rows = shard.manifest()
+    assert rows["a"]["status"] != "ok"
+    assert rows["c"]["status"] == "constant_image"
+    assert all(rows[n]["explanation"] for n in "ac")
+    assert not (shard.folder / "png" / f"{shard.ids['a']}.png").exists()
+    assert shard.render() == (0, 2), "and is not tried again as long as it is the same"
+
+
+def test_an_image_that_left_the_shard_is_tidied_away(shard):
+    shard.inject()
+    shard.render()
+    gone = shard.ids["d"]
+    shard.images = [i for i in shard.images if i.id != gone]
+    shard.inject()
+    shard.render()
+    assert not list((shard.folder / "png").glob(f"{gone}*"))
+
+
+def test_a_render_that_is_killed_leaves_no_wrong_memory(shard, monkeypatch):
+    shard.inject()
+    shard.render()
+    monkeypatch.setattr("mammoseg.preparation._render_one", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        shard.render({**RECIPE, "side": 32})
+    monkeypatch.undo()
+    assert shard.render() == (4, 0), "the old recipe must not believe what the killed job may have overwritten"

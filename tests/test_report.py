@@ -1,0 +1,281 @@
+"""The report: one file, nothing from outside, all numbers in it, every text escaped."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from mammoseg.report import ReportFigure, StudyRecord, build_report, installed_versions
+from mammoseg.report.build import in_words, tiles
+from mammoseg.report.content import cohort_rows, config_text, new_patients, summary, unused_rows
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+SVG = "<svg xmlns='http://www.w3.org/2000/svg'/>"
+
+
+class Page(HTMLParser):
+    """Collects what a browser would see, and fails on tags that are not closed in order."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.words, self.links, self.ids, self.cells = [], [], [], set(), []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.links += [attributes[k] for k in ("src", "href") if k in attributes]
+        self.ids |= {attributes["id"]} if "id" in attributes else set()
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+            if self.open[-1] in ("td", "th"):
+                self.cells[-1] += data.strip()
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def segmentation_row(part="holdout", dataset="site-a", dice="0.612300", published=""):
+    beside = {f"published_{k}": published for k in ("dice_mean", "dice_sd", "iou_mean", "iou_sd")}
+    return {
+        "dataset": dataset,
+        "part": part,
+        "model": "m<1>",
+        "encoder": "resnet34",
+        "decoder": "unet",
+        "weights": "random (imagenet missing)",
+        "n_images": "4",
+        "n_patients": "3",
+        "dice_mean": dice,
+        "dice_sd": "0.100000",
+        "iou_mean": "0.500000",
+        "iou_sd": "0.100000",
+    } | beside
+
+
+def fold_record(epoch: int) -> dict:
+    return {
+        "model": {"name": "m<1>", "encoder": "resnet34", "decoder": "unet", "weights": "imagenet", "stem": "dense"},
+        "weights_used": "random",
+        "normalisation": {"mean": 0.31234, "sd": 0.2},
+        "best_epoch": epoch,
+        "patients": {"training": ["p1", "p2"], "validation": ["p3"]},
+    }
+
+
+def image(patient, masses="1", windowing="window"):
+    return {"image_id": f"i-{patient}-{masses}", "patient_id": patient, "n_masses": masses, "windowing": windowing}
+
+
+@pytest.fixture
+def study(tmp_path):
+    (tmp_path / "cases.png").write_bytes(b"\x89PNG not a real one")
+    (tmp_path / "curves.svg").write_text(SVG)
+    phantom = {"importer": "oulu", "role": "train", "phantom": True}
+    fields = {
+        "title": "Study & results",
+        "segmentation": [segmentation_row(), segmentation_row("external", "site-b", "0.412300")],
+        "baseline": [
+            {
+                "dataset": "site-a",
+                "part": "holdout",
+                "family": "grey_value",
+                "value": "131.0",
+                "n_images": 4,
+                "n_patients": 3,
+            }
+            | {"dice_mean": "0.3012", "dice_sd": "0.1", "iou_mean": "0.2", "iou_sd": "0.1"}
+        ],
+        "normal_images": [
+            {"dataset": "site-a", "part": "holdout", "model": "m<1>", "n_images": 2, "n_patients": 2}
+            | {"specificity": "0.500000", "false_positives_per_image": "1.250000"}
+        ],
+        "costs": [
+            {
+                "model": "m<1>",
+                "parameters_encoder": "21284672",
+                "parameters_decoder": "6316705",
+                "parameters": "27601377",
+            }
+            | {"training_seconds": "7322.0", "peak_memory_mb": "912.6", "device": "cpu", "folds": "2"}
+        ],
+        "notes": ["All phantoms.", "Dice per image."],
+        "warnings": ["All phantoms."],
+        "models": {"m<1>": [fold_record(7), fold_record(9)]},
+        "datasets": {"site-a": phantom, "site-b": phantom | {"role": "external"}},
+        "indexes": {
+            "site-a": [image("p1"), image("p1", "0"), image("p2", "2", "voi_lut"), image("p3"), image("p4", "")],
+            "site-b": [image("q1", "1", "none")],
+        },
+        "excluded": {"site-a": [{"reason": "for_processing", "explanation": "No <b>look</b> defined."}] * 3},
+        "shards": {
+            "site-a": [{"status": "ok", "explanation": ""}, {"status": "undecodable", "explanation": "RLE broken."}]
+        },
+        "splits": [
+            {"patient_id": "p1", "dataset": "site-a", "role": "train", "fold": "0"},
+            {"patient_id": "p2", "dataset": "site-a", "role": "train", "fold": "1"},
+            {"patient_id": "p3", "dataset": "site-a", "role": "holdout", "fold": ""},
+            {"patient_id": "p4", "dataset": "site-a", "role": "new", "fold": ""},
+            {"patient_id": "q1", "dataset": "site-b", "role": "external", "fold": ""},
+        ],
+        "figures": [
+            ReportFigure(tmp_path / "cases.png", "Cases", "From best to worst."),
+            ReportFigure(tmp_path / "curves.svg", "Curves", "Thin lines: folds."),
+        ],
+        "config": {
+            "data_root": "/secret/place",
+            "datasets": [{"name": "site-a", "root": "/secret/place/a"}],
+            "weights": {"gmic": {"file": None}, "imagenet": {"file": "/secret/w.pth"}},
+            "seed": 2022,
+        },
+        "versions": {"torch": "2.14.1"},
+    }
+    return lambda **changes: StudyRecord(**(fields | changes))
+
+
+@pytest.fixture
+def page(tmp_path):
+    def make(record):
+        build_report(record, tmp_path / "report.html")
+        return Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+
+    return make
+
+
+def test_one_file_needs_nothing_else(study, page):
+    made = page(study())
+    assert all(link.startswith(("data:image/", "#")) for link in made.links)
+    assert {link[1:] for link in made.links if link.startswith("#")} <= made.ids
+    png, svg = [link for link in made.links if link.startswith("data:")]
+    assert base64.b64decode(png.removeprefix("data:image/png;base64,")) == b"\x89PNG not a real one"
+    assert base64.b64decode(svg.removeprefix("data:image/svg+xml;base64,")).decode() == SVG
+
+
+def test_the_first_line_is_the_warning(study, page):
+    assert page(study()).text.split("Study & results")[1].strip().startswith("All phantoms.")  # [0] is the page's title
+    assert page(study(warnings=[], notes=[])).text.count("phantoms") == 0
+
+
+def test_numbers_of_every_table_are_in_it(study, page):
+    cells = page(study()).cells
+    for cell in (
+        "0.6123 ± 0.1000",
+        "0.4123 ± 0.1000",
+        "8-bit value ≥ 131",
+        "0.3012 ± 0.1000",
+        "0.500",
+        "1.25",
+        "21,284,672",
+        "27,601,377",
+        "2.0 h",
+        "913 MB",
+        "0.3123",
+        "2.14.1",
+        "random (imagenet missing)",
+    ):
+        assert cell in cells
+
+
+def test_published_values_stand_beside_or_apart(study, page):
+    apart = page(study())
+    assert "for orientation only" in apart.text
+    assert "0.8430 ± 0.1091" in apart.cells
+    assert "Published Dice" not in apart.cells
+    beside = page(study(segmentation=[segmentation_row(published="0.7677")]))
+    assert "0.7677 ± 0.7677" in beside.cells
+    assert "Published Dice" in beside.cells
+    assert "for orientation only" not in beside.text
+
+
+def test_texts_are_escaped(study, page):
+    made = page(study())
+    assert "m<1>" in made.cells
+    assert "No <b>look</b> defined." in made.cells
+
+
+def test_no_path_of_this_machine_is_shown(study, page):
+    made = page(study())
+    assert "/secret" not in made.text
+    assert "seed: 2022" in made.text
+    assert "file: null" in config_text(study().config)
+
+
+def test_cohort_is_counted_by_role_and_fold(study):
+    rows = [
+        (r["dataset"], r["role"], r["fold"], r["patients"], r["images"], r["images_with_mass"])
+        for r in cohort_rows(study())
+    ]
+    assert rows == [
+        ("site-a", "train", "0", 1, 2, 1),
+        ("site-a", "train", "1", 1, 1, 1),
+        ("site-a", "holdout", "", 1, 1, 1),
+        ("site-a", "new", "", 1, 1, 0),
+        ("site-b", "external", "", 1, 1, 1),
+    ]
+    assert cohort_rows(study())[1]["windowing"] == "voi_lut 1"
+
+
+def test_summary_says_what_was_trained_on_what(study):
+    said = summary(study())
+    assert said[0] == "1 model, each trained on 2 folds: m<1>."
+    assert "Trained and cross-validated on site-a (2 patients, 3 images, 2 with a mass)." in said
+    assert "Held out, never trained on: site-a (1 patient, 1 image, 1 with a mass)." in said
+    assert "External test: site-b (1 patient, 1 image, 1 with a mass)." in said
+
+
+def test_patients_after_the_lock_are_named(study, page):
+    assert new_patients(study()) == {"site-a": ["p4"]}
+    assert "p4" in page(study()).text
+
+
+def test_files_not_used_are_counted_by_reason(study, page):
+    rows = [(r["dataset"], r["stage"], r["reason"], r["count"]) for r in unused_rows(study())]
+    assert rows == [("site-a", "index", "for_processing", 3), ("site-a", "rendering", "undecodable", 1)]
+    assert "Every file was used." in page(study(excluded={}, shards={})).text
+
+
+def test_a_study_without_holdout_normals_or_figures_is_still_a_page(study, page):
+    made = page(study(segmentation=[segmentation_row("out_of_fold")], baseline=[], normal_images=[], figures=[]))
+    assert {"results", "cohort", "unused", "costs", "config"} == made.ids
+    assert page(study(segmentation=[])).text.count("No image with a mass was scored.") == 1
+
+
+def test_tiles_show_the_best_model_and_the_threshold():
+    rows = [
+        segmentation_row(dice="0.4"),
+        segmentation_row(dice="0.7") | {"model": "best"},
+        segmentation_row("external"),
+    ]
+    threshold = {"dataset": "site-a", "part": "holdout", "dice_mean": "0.25"}
+    first, second = tiles(rows, [threshold])
+    assert (first["value"], first["model"], first["threshold"]) == ("0.700", "best", "0.250")
+    assert second["threshold"] is None
+
+
+def test_same_study_same_bytes(study, tmp_path):
+    for name in ("one.html", "two.html"):
+        build_report(study(), tmp_path / name)
+    assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+@pytest.mark.parametrize(("seconds", "words"), [("48.4", "48 s"), ("725.0", "12 min"), ("12240", "3.4 h")])
+def test_durations_in_words(seconds, words):
+    assert in_words(seconds) == words
+
+
+def test_installed_versions_are_real():
+    import numpy
+
+    found = installed_versions(("numpy", "no-such-package-anywhere"))
+    assert found == {"numpy": numpy.__version__}
