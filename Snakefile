@@ -3,6 +3,9 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
+report: "workflow/report/workflow.rst"
+
+
 configfile: Path(workflow.basedir) / "config" / "config.yaml"
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pydicom
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 from dicom_files import make_dicom, ramp, write_dicom
 from pydicom import uid
 from pydicom.encaps import generate_frames
@@ -15,7 +15,13 @@ from mammoseg.dicom.read import read_header, read_pixels
 from mammoseg.dicom.voi_lut import sigmoid_table, windowing_of
 from mammoseg.errors import Unusable
 
-RECIPE = {"kind": "sigmoid", "center": 1450, "width": 1600, "entries": 4096, "explanation": "mammoseg Siemens-like sigmoid"}
+RECIPE = {
+    "kind": "sigmoid",
+    "center": 1450,
+    "width": 1600,
+    "entries": 4096,
+    "explanation": "mammoseg Siemens-like sigmoid",
+}
 SYNTAXES = [
     uid.ImplicitVRLittleEndian,
     uid.ExplicitVRLittleEndian,
@@ -45,7 +51,10 @@ def test_only_the_attribute_is_added(tmp_path, syntax):
     assert windowing_of(read_header(tmp_path / "b.dcm")) == "voi_lut"
     item = after.VOILUTSequence[0]
     assert list(item.LUTDescriptor) == [4096, 0, 16]
-    assert list(item.LUTData) == sigmoid_table(1450, 1600, 4096).tolist() or item.LUTData == sigmoid_table(1450, 1600, 4096).tobytes()
+    assert (
+        list(item.LUTData) == sigmoid_table(1450, 1600, 4096).tolist()
+        or item.LUTData == sigmoid_table(1450, 1600, 4096).tobytes()
+    )
     assert item.LUTExplanation == "mammoseg Siemens-like sigmoid"
     del after.VOILUTSequence
     assert after == before
@@ -55,7 +64,9 @@ def test_only_the_attribute_is_added(tmp_path, syntax):
 def test_encapsulated_fragments_are_copied_not_encoded_again(tmp_path):
     ds = write(tmp_path / "a.dcm", uid.JPEG2000Lossless)
     inject(tmp_path / "a.dcm", tmp_path / "b.dcm", RECIPE)
-    frames = [next(generate_frames(pydicom.dcmread(tmp_path / f).PixelData, number_of_frames=1)) for f in ("a.dcm", "b.dcm")]
+    frames = [
+        next(generate_frames(pydicom.dcmread(tmp_path / f).PixelData, number_of_frames=1)) for f in ("a.dcm", "b.dcm")
+    ]
     assert frames[0] == frames[1] == next(generate_frames(ds.PixelData, number_of_frames=1))
     assert frames[0] in (tmp_path / "b.dcm").read_bytes()
 
@@ -69,7 +80,7 @@ def test_viewers_show_the_injected_table(tmp_path, syntax):
     shown = apply_voi_lut(ds.pixel_array, ds)
     assert np.array_equal(shown, sigmoid_table(1450, 1600, 4096)[ramp()])
     assert np.array_equal(render(read_pixels(tmp_path / "b.dcm")), shown)
-    assert np.array_equal(np.squeeze(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "b.dcm")))), ramp())
+    assert np.array_equal(np.squeeze(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "b.dcm")))), ramp())
 
 
 def test_window(tmp_path):

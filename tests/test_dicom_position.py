@@ -30,7 +30,10 @@ def header(code=None, scheme="SCT", **attributes) -> Dataset:
         ({"ViewPosition": "rmlo "}, ("R", "MLO")),
         # (3) as it is
         ({"ViewPosition": "MLO", "ImageLaterality": "L"}, ("L", "MLO")),
-        ({"ViewPosition": "CC", "ImageLaterality": "R", "AcquisitionDeviceProcessingDescription": "MLO SIN"}, ("R", "CC")),
+        (
+            {"ViewPosition": "CC", "ImageLaterality": "R", "AcquisitionDeviceProcessingDescription": "MLO SIN"},
+            ("R", "CC"),
+        ),
         ({"ViewPosition": "LM", "Laterality": "R"}, ("R", "LM")),  # latero-medial, not the left M
         ({"ViewPosition": "LMO", "ImageLaterality": "R"}, ("R", "LMO")),
         # codes, where nothing else says it

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 from dicom_files import make_dicom, ramp, write_dicom
 from pydicom import uid
 from pydicom.dataset import Dataset
@@ -36,7 +36,12 @@ def test_header_has_no_pixels_and_pixels_are_decoded(tmp_path):
 
 @pytest.mark.parametrize(
     "syntax",
-    [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.DeflatedExplicitVRLittleEndian],
+    [
+        uid.ImplicitVRLittleEndian,
+        uid.ExplicitVRLittleEndian,
+        uid.ExplicitVRBigEndian,
+        uid.DeflatedExplicitVRLittleEndian,
+    ],
 )
 def test_uncompressed_syntaxes(tmp_path, syntax):
     write_dicom(tmp_path / "a.dcm", syntax=syntax, WindowCenter=1000, WindowWidth=900)
@@ -79,7 +84,7 @@ def test_compressed_by_gdcm(tmp_path, kind):
     _gdcm_compress(tmp_path / "raw.dcm", tmp_path / "a.dcm", getattr(gdcm.TransferSyntax, kind))
     assert read_header(tmp_path / "a.dcm").file_meta.TransferSyntaxUID.is_compressed
     assert np.array_equal(read_pixels(tmp_path / "a.dcm").pixel_array, ramp())
-    image = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.dcm")))  # the outside judge
+    image = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "a.dcm")))  # the outside judge
     assert np.array_equal(np.squeeze(image), ramp())
 
 
@@ -92,7 +97,9 @@ def test_without_preamble_and_meta_group(tmp_path, syntax):
     assert np.array_equal(read_pixels(tmp_path / "bare.dcm").pixel_array, ramp())
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"not a DICOM file at all, but text\n" * 50, b"\x89PNG\r\n\x1a\n" + bytes(500), bytes(2000)])
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"not a DICOM file at all, but text\n" * 50, b"\x89PNG\r\n\x1a\n" + bytes(500), bytes(2000)]
+)
 def test_not_dicom(tmp_path, content):
     (tmp_path / "a.dcm").write_bytes(content)
     assert refused(read_header, tmp_path / "a.dcm").reason == "not_dicom"

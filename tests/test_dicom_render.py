@@ -21,10 +21,16 @@ def assert_close(got, expected):
 
 
 @pytest.mark.parametrize(
-    "inverting", [{"PhotometricInterpretation": "MONOCHROME1"}, {"PresentationLUTShape": "INVERSE"}, {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"}]
+    "inverting",
+    [
+        {"PhotometricInterpretation": "MONOCHROME1"},
+        {"PresentationLUTShape": "INVERSE"},
+        {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "INVERSE"},
+    ],
 )
 @pytest.mark.parametrize(
-    "windowing", [{}, {"WindowCenter": 1000, "WindowWidth": 700}, {"VOILUTSequence": [lut_item(np.arange(4096) // 16, 0, 8)]}]
+    "windowing",
+    [{}, {"WindowCenter": 1000, "WindowWidth": 700}, {"VOILUTSequence": [lut_item(np.arange(4096) // 16, 0, 8)]}],
 )
 def test_inverted_once_on_the_output_range(inverting, windowing):
     plain = render(make_dicom(ramp(), **windowing))
@@ -43,7 +49,14 @@ def test_without_windowing_the_stored_range():
     assert render(make_dicom(np.array([[0, 100, 255]], np.uint8), bits=8)).tolist() == [[0, 25700, 65535]]
 
 
-@pytest.mark.parametrize("windowing", [{}, {"WindowCenter": 0, "WindowWidth": 1000}, {"WindowCenter": -20, "WindowWidth": 9, "VOILUTFunction": "SIGMOID"}])
+@pytest.mark.parametrize(
+    "windowing",
+    [
+        {},
+        {"WindowCenter": 0, "WindowWidth": 1000},
+        {"WindowCenter": -20, "WindowWidth": 9, "VOILUTFunction": "SIGMOID"},
+    ],
+)
 @pytest.mark.parametrize("bits", [12, 16])
 def test_signed_pixels(windowing, bits):
     pixels = np.linspace(-2048, 2047, 64 * 64).round().astype(np.int16).reshape(64, 64)
@@ -58,10 +71,19 @@ def test_signed_pixels_with_a_lut():
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1, -1024), (2, 0), (0.5, 10), (0.37, -3)])
-@pytest.mark.parametrize("windowing", [{}, {"WindowCenter": 500, "WindowWidth": 900}, {"VOILUTSequence": [lut_item(np.arange(3000) * 20, -100, 16, "SS")]}])
+@pytest.mark.parametrize(
+    "windowing",
+    [
+        {},
+        {"WindowCenter": 500, "WindowWidth": 900},
+        {"VOILUTSequence": [lut_item(np.arange(3000) * 20, -100, 16, "SS")]},
+    ],
+)
 def test_rescale(slope, intercept, windowing):
     ds = make_dicom(ramp(), RescaleSlope=slope, RescaleIntercept=intercept, **windowing)
-    if "VOILUTSequence" in windowing:  # pydicom's table takes integers only; a value between two entries takes the lower
+    if (
+        "VOILUTSequence" in windowing
+    ):  # pydicom's table takes integers only; a value between two entries takes the lower
         values = np.floor(ds.pixel_array * np.float64(slope) + intercept).astype(np.int64)
         assert np.array_equal(render(ds), np.arange(3000)[np.clip(values + 100, 0, 2999)] * 20)
     else:
@@ -107,7 +129,9 @@ def test_padding_value_is_left_in_the_picture():
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
 def test_byte_orders(syntax):
     windowing = {"WindowCenter": 1000, "WindowWidth": 800}
-    assert np.array_equal(render(make_dicom(ramp(), syntax=syntax, **windowing)), render(make_dicom(ramp(), **windowing)))
+    assert np.array_equal(
+        render(make_dicom(ramp(), syntax=syntax, **windowing)), render(make_dicom(ramp(), **windowing))
+    )
 
 
 def test_table_covers_every_word():
@@ -138,7 +162,14 @@ def test_random_headers_against_the_formula():
         center, width = float(rng.integers(0, 2**bits)), float(rng.integers(2, 2**bits))
         function = rng.choice(["LINEAR", "LINEAR_EXACT", "SIGMOID"])
         photometric = rng.choice(["MONOCHROME1", "MONOCHROME2"])
-        ds = make_dicom(pixels, bits, WindowCenter=center, WindowWidth=width, VOILUTFunction=function, PhotometricInterpretation=photometric)
+        ds = make_dicom(
+            pixels,
+            bits,
+            WindowCenter=center,
+            WindowWidth=width,
+            VOILUTFunction=function,
+            PhotometricInterpretation=photometric,
+        )
         x = pixels.astype(np.float64)
         share = {
             "LINEAR": np.clip((x - (center - 0.5)) / (width - 1) + 0.5, 0, 1),

@@ -135,7 +135,9 @@ def test_descriptor_of_65536_entries_and_signed_descriptor():
     # 40,000 entries as SS are -25536.
     many = lut_item(np.arange(40000), 0, 16, data_vr="OW")
     many.add_new("LUTDescriptor", "SS", [-25536, 0, 16])
-    assert render(make_dicom(np.array([[0, 39999, 50000]], np.uint16), 16, VOILUTSequence=[many])).tolist() == [[0, 39999, 39999]]
+    assert render(make_dicom(np.array([[0, 39999, 50000]], np.uint16), 16, VOILUTSequence=[many])).tolist() == [
+        [0, 39999, 39999]
+    ]
 
 
 def test_big_endian_lut():

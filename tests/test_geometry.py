@@ -144,7 +144,10 @@ def test_same_size_is_the_identity():
 
 def test_small_images_are_enlarged():
     box = Letterbox(40, 30, 96, True)
-    assert box.image(np.full((40, 30), 9, np.uint8)).tolist() == np.pad(np.full((96, 72), 9), ((0, 0), (0, 24)), constant_values=9).tolist()
+    assert (
+        box.image(np.full((40, 30), 9, np.uint8)).tolist()
+        == np.pad(np.full((96, 72), 9), ((0, 0), (0, 24)), constant_values=9).tolist()
+    )
     mask = disc(40, 30, 20, 12, 8)
     small = box.mask(mask)
     assert small.sum() == pytest.approx(mask.sum() * (96 / 40) ** 2, rel=0.05)

@@ -122,7 +122,7 @@ def test_overfits_four_cases(tmp_path):
         np.concatenate([four.masks, four.masks]),
         tuple({"image_id": f"i{i}", "patient_id": f"p{i}", "dataset": "a"} for i in range(8)),
     )
-    result = run(pack, range(4), range(4, 8), augmentation=NO_AUGMENTATION, training=recipe(15, 20))
+    result = run(pack, range(4), range(4, 8), augmentation=NO_AUGMENTATION, training=recipe(8, 18))
     assert result.history[-1]["train_dice"] > 0.9
     best = result.history[result.best_epoch - 1]
     assert best["val_dice"] > 0.9

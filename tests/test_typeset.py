@@ -62,6 +62,12 @@ def test_latex_is_escaped_balanced_and_booktabs():
     assert r"a $\pm$ b" in text
 
 
+def test_a_study_without_a_scored_mass_still_has_tables():
+    assert typeset.markdown([], ["none"]).startswith("| Data set | Part |")
+    assert "\\midrule\n\\bottomrule" in typeset.latex([], [])
+    assert typeset.summary_text([], [], [], "report.html").startswith("Data set")
+
+
 def test_terminal_table_is_aligned_and_leaves_empty_columns_out():
     lines = typeset.aligned(["one", "two", "three"], [["a", "", "bbb"], ["aaaaa", "", "c"]]).splitlines()
     assert lines == ["one    three", "-----  -----", "a      bbb", "aaaaa  c"]

@@ -125,8 +125,8 @@ def rule(threshold: Mapping) -> str:
 
 
 def _filled(head: Sequence[str], cells: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
-    """The table without the columns that hold nothing."""
-    keep = [k for k in range(len(head)) if any(row[k] for row in cells)]
+    """The table without the columns that hold nothing, as long as there is a row."""
+    keep = [k for k in range(len(head)) if not cells or any(row[k] for row in cells)]
     return [head[k] for k in keep], [[row[k] for k in keep] for row in cells]
 
 
@@ -141,9 +141,17 @@ def _escape_markdown(text: str) -> str:
 
 def _latex_table(head: Sequence[str], cells: Iterable[Sequence[str]], numbers_from: int) -> str:
     columns = "l" * numbers_from + "r" * (len(head) - numbers_from)
-    lines = [" & ".join(map(_escape_latex, line)) + r" \\" for line in (head, *cells)]
-    body = "\n".join(lines[1:])
-    return f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{lines[0]}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}"
+    first, *others = [" & ".join(map(_escape_latex, line)) + r" \\" for line in (head, *cells)]
+    lines = [
+        f"\\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        first,
+        r"\midrule",
+        *others,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines)
 
 
 def _escape_latex(text: str) -> str:

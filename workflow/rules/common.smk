@@ -10,6 +10,8 @@ from snakemake.exceptions import WorkflowError
 
 BASE = Path(workflow.basedir)
 SCRIPTS = BASE / "workflow" / "scripts"
+TEMPLATE = BASE / "src/mammoseg/report/template.html"
+PUBLISHED = BASE / "src/mammoseg/data/published_table2.csv"
 sys.path.insert(0, str(BASE / "src"))
 
 from mammoseg import fingerprint

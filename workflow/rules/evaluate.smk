@@ -32,7 +32,7 @@ rule score_threshold:
         splits=ancient(f"{R}/splits.csv"),
         manifests=lambda w: manifests(*SCORED),
     output:
-        baseline=f"{R}/tables/baseline.csv",
+        baseline=report(f"{R}/tables/baseline.csv", caption="../report/baseline.rst", category="Tables"),
     log:
         f"{R}/logs/score_threshold.log",
     benchmark:
@@ -77,6 +77,7 @@ rule summarise_scores:
     params:
         recipe=stage(
             "summarise_scores",
+            published=fingerprint.sha256(PUBLISHED),
             require_mass=STUDY.splits["require_mass"],
             datasets=STUDY.dataset_facts(SCORED),
             models=MODELS,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mammoseg.figures import CaseView, choose_cases, qualitative, save
 from mammoseg.files import read_csv
-from mammoseg.pack import read_image
-from mammoseg.scoring import binarise, read_mask, read_probability
+from mammoseg.pack import read_image, read_mask
+from mammoseg.scoring import binarise, read_probability
 
 SHOWN = ("holdout", "external", "out_of_fold")
 """Parts that are shown, the first that the data set has."""
@@ -32,7 +32,7 @@ def main(manifests: Sequence[Path], scores: Mapping[str, Path], threshold: float
         return CaseView(
             label=f"{part.replace('_', ' ')}\n{label}",
             image=read_image(place[image_id] / f"{image_id}.png", image_id),
-            reference=read_mask(place[image_id] / f"{image_id}_mask.png", image_id),
+            reference=read_mask(place[image_id] / f"{image_id}_mask.png", image_id).astype(bool),
             predictions={model: prediction(model) for model in scores},
         )
 

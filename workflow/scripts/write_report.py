@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg import tables
+from mammoseg import __version__, tables
 from mammoseg.files import read_csv
 from mammoseg.report import ReportFigure, StudyRecord, build_report, installed_versions
 
@@ -43,7 +43,7 @@ def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: 
             splits=read_csv(splits),
             figures=[_figure(path) for path in figures],
             config=config,
-            versions=installed_versions(),
+            versions={"mammoseg": __version__, **installed_versions()},
         ),
         html,
     )

@@ -139,7 +139,9 @@ def stored_words(dataset: FileDataset) -> np.ndarray:
     """
     try:
         array = dataset.pixel_array
-    except Exception:  # a dozen libraries decode, and each raises its own; their texts may quote the file
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # each library raises its own, a panic of a Rust one is no Exception; texts may quote the file
         raise _undecodable(dataset) from None
     if array.shape != (dataset.Rows, dataset.Columns) or array.itemsize * 8 != dataset.BitsAllocated:
         raise _undecodable(dataset)

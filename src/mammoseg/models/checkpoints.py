@@ -36,9 +36,11 @@ def read_state_dict(path: str | PathLike) -> dict[str, Tensor]:
             return safetensors.torch.load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error):
+        with path.open("rb") as f:
+            bare_pickle = f.read(1) == pickle.PROTO
+        if bare_pickle or "GLOBAL" in str(error):
             raise UserError(
-                f"{path} holds more than tensors (code that would run on loading) and is refused: "
+                f"{path} holds more than plain tensors (a pickle, which may run code when it is read) and is refused: "
                 "save its state dict alone, or get the file from its publisher again."
             ) from error
         raise _not_weights(path) from error

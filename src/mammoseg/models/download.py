@@ -120,8 +120,7 @@ def _receive(url: str, part: Path, tag: Path, timeout: float) -> None:
         tag.write_text("" if version.startswith("W/") else version, encoding="utf-8")
         with part.open("r+b" if start else "wb") as f:
             f.seek(start)
-            _copy(response, f)
-            size = f.tell()
+            size = _copy(response, f, total)
     if total is not None and size < total:
         raise _Broken(f"the connection ended after {size} of {total} bytes")
 
@@ -137,21 +136,20 @@ def _extent(response: http.client.HTTPResponse) -> tuple[int, int | None]:
     return 0, int(length) if length.isdigit() else None
 
 
-def _copy(response: http.client.HTTPResponse, f: BinaryIO) -> None:
-    """Write what comes; what came before a break is kept. Trouble in writing is not the network's and goes on up."""
-    while True:
-        failure = None
+def _copy(response: http.client.HTTPResponse, f: BinaryIO, total: int | None) -> int:
+    """Write what comes, at most up to `total` bytes of the whole file; returns how far it came.
+
+    What came before a break is kept. Trouble in writing is not the network's, and goes on up.
+    """
+    while total is None or f.tell() < total:
         try:
-            chunk = response.read(CHUNK)
-        except http.client.IncompleteRead as error:
-            chunk, failure = error.partial, error
+            chunk = response.read1(CHUNK if total is None else min(CHUNK, total - f.tell()))
         except (OSError, http.client.HTTPException) as error:
-            chunk, failure = b"", error
-        f.write(chunk)
-        if failure is not None:
-            raise _Broken(_reason(failure)) from failure
+            raise _Broken(_reason(error)) from error
         if not chunk:
-            return
+            break
+        f.write(chunk)
+    return f.tell()
 
 
 def _size(path: Path) -> int:

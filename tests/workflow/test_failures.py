@@ -1,0 +1,59 @@
+"""Every rule made to fail: it fails again until it is mended; then exactly the rest is made, and nothing from old inputs."""
+
+import pytest
+
+from mammoseg.files import read_csv
+
+from test_scenarios import change_pixels, image_of, tables
+from tiny import TinyStudy
+
+BY_EXTERNAL_PIXELS = [
+    "index_dataset", "assign_folds", "inject_voi_lut", "render_png", "predict_ensemble", "score_cases", "score_threshold",
+    "summarise_scores", "plot_cases", "plot_dice", "write_report",
+]  # fmt: skip
+BY_TRAINING_PIXELS = ["render_png", "pack_training", "train_fold", "plot_training"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> TinyStudy:
+    study = TinyStudy(tmp_path_factory.mktemp("study"))
+    flag = study.fail("fetch_weights")
+    study.config["models"][0]["weights"] = "gmic"
+    study.config["weights"] = {"missing": "random"}
+    for _ in range(2):
+        ran = study.run(check=False)
+        assert ran.status != 0
+        assert not ran.trained, "weights that cannot be had stop before anything is trained"
+    flag.unlink()
+    study.run()
+    return study
+
+
+@pytest.mark.parametrize(
+    ("rule", "role"), [(r, "external") for r in BY_EXTERNAL_PIXELS] + [(r, "train") for r in BY_TRAINING_PIXELS]
+)
+def test_a_rule_that_fails_fails_until_it_is_mended(study, rule, role):
+    dataset = "site-b" if role == "external" else "site-a"
+    path, image_id = image_of(study, role, dataset)
+    shard = next((study.results / dataset / "png").glob(f"*/{image_id}.png")).parent
+    before, old = tables(study), {r["image_id"]: r for r in read_csv(shard / "manifest.csv")}[image_id]
+    change_pixels(path)
+    flag = study.fail(rule)
+    converted = trained = 0
+    for _ in range(2):
+        ran = study.run(check=False)
+        assert ran.status != 0, "nobody noticed"
+        converted += ran.converted
+        trained += ran.trained
+        assert "pack_training" not in ran.jobs or rule != "render_png", "packed old pixels"
+        assert not ran.trained or rule in ("plot_training",), "trained on old pixels"
+    flag.unlink()
+    ran = study.run()
+    converted += ran.converted
+    trained += ran.trained
+    new = {r["image_id"]: r for r in read_csv(shard / "manifest.csv")}[image_id]
+    assert new["png_sha256"] != old["png_sha256"]
+    assert converted == 1
+    assert trained == (2 if role == "train" else 0)
+    assert tables(study) != before
+    assert not study.run().jobs, "and then there is nothing to do"
