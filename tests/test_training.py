@@ -358,7 +358,9 @@ def test_a_loss_that_is_no_number_stops_by_name(tiny, monkeypatch):
             return super().forward(logits, target) * (float("nan") if Breaking.calls == 6 else 1)
 
     monkeypatch.setattr(lightning_module, "CombinedLoss", Breaking)
-    with pytest.raises(UserError, match="Fold 3.*epoch 2, batch 2; lower training.learning_rate") as error:
+    with pytest.raises(
+        UserError, match="^resnet22-unet-random fold 3.*epoch 2, batch 2; lower training.learning_rate"
+    ) as error:
         run(training=recipe(3, 0), fold=3)  # 3 training batches and 1 of validation an epoch
     assert "\n" not in str(error.value)
 
@@ -397,10 +399,10 @@ def test_log_starts_with_the_device_and_has_a_line_an_epoch(caplog, monkeypatch)
         run(training=recipe(1, 1))
     lines = [r.getMessage() for r in caplog.records]
     assert lines[0].startswith("No accelerator: training on the CPU, roughly ")
-    assert "10 + 4 images of 64 × 64, 2 epochs" in lines[0]
-    assert lines[1].startswith("fold 0: normalised by mean 0.")
-    assert lines[2].startswith("fold 0, epoch 1 of 2, phase 1: training loss ")
-    assert lines[3].startswith("fold 0, epoch 2 of 2, phase 2: training loss ")
+    assert lines[0].endswith("; resnet22-unet-random fold 0: 10 + 4 images of 64 × 64, 2 epochs")
+    assert lines[1].startswith("resnet22-unet-random fold 0: normalised by mean 0.")
+    assert lines[2].startswith("resnet22-unet-random fold 0, epoch 1 of 2, phase 1: training loss ")
+    assert lines[3].startswith("resnet22-unet-random fold 0, epoch 2 of 2, phase 2: training loss ")
     assert lines[3].endswith(" s, 0 s left")
     assert len(lines) == 4
 

@@ -57,8 +57,10 @@ class FoldTraining(L.LightningModule):
         Of the training images.
     settings : mapping
         The config's section `training`, with the model's overrides.
-    seed, fold : int
-        Seed of this fold; the fold's number, for messages.
+    seed : int
+        Of this fold.
+    label : str
+        What messages call it.
     log : logging.Logger
 
     Attributes
@@ -80,7 +82,7 @@ class FoldTraining(L.LightningModule):
         loader: TimedLoader,
         settings: Mapping[str, Any],
         seed: int,
-        fold: int,
+        label: str,
         log: logging.Logger,
     ):
         super().__init__()
@@ -94,7 +96,7 @@ class FoldTraining(L.LightningModule):
             2: FocalTverskyLoss(alpha=loss["alpha"], exponent=loss["exponent"], epsilon=loss["epsilon"]),
         }
         self.seed = seed
-        self.fold = fold
+        self.label = label
         self.messages = log
         self.history: list[dict] = []
         self.best_epoch = 0
@@ -164,11 +166,11 @@ class FoldTraining(L.LightningModule):
             {
                 "epoch": self.epoch,
                 "phase": phase,
-                "lr": self.lr,
-                "train_loss": train_loss,
-                "val_loss": val_loss,
-                "train_dice": train_dice,
-                "val_dice": val_dice,
+                "lr": _rounded(self.lr),
+                "train_loss": _rounded(train_loss),
+                "val_loss": _rounded(val_loss),
+                "train_dice": _rounded(train_dice),
+                "val_dice": _rounded(val_dice),
                 "data_wait_share": round(self.loader.waited / self.trained_seconds, 4),
                 "seconds": round(time.perf_counter() - self.started, 3),
             }
@@ -187,7 +189,7 @@ class FoldTraining(L.LightningModule):
         bad = (~torch.isfinite(torch.stack([loss.detach() for loss, _ in judged]))).nonzero()
         if len(bad):
             raise UserError(
-                f"Fold {self.fold}: the loss is not a finite number in epoch {self.epoch}, {what} {int(bad[0]) + 1}; "
+                f"{self.label}: the loss is not a finite number in epoch {self.epoch}, {what} {int(bad[0]) + 1}; "
                 f"lower training.learning_rate (now {self.settings['learning_rate']:g}) "
                 "or set training.precision to 32-true."
             )
@@ -198,9 +200,9 @@ class FoldTraining(L.LightningModule):
         left = sum(r["seconds"] for r in self.history) / len(self.history) * (self.schedule.epochs - row["epoch"])
         dice = ["–" if row[key] is None else f"{row[key]:.3f}" for key in ("train_dice", "val_dice")]
         self.messages.info(
-            "fold %d, epoch %d of %d, phase %d: training loss %.4f, Dice %s; validation loss %.4f, Dice %s; "
+            "%s, epoch %d of %d, phase %d: training loss %.4f, Dice %s; validation loss %.4f, Dice %s; "
             "%.1f s, %s left",
-            self.fold, row["epoch"], self.schedule.epochs, row["phase"], row["train_loss"], dice[0],
+            self.label, row["epoch"], self.schedule.epochs, row["phase"], row["train_loss"], dice[0],
             row["val_loss"], dice[1], row["seconds"], duration(left),
         )  # fmt: skip
 
@@ -219,3 +221,8 @@ def _means(judged: list[tuple[Tensor, Tensor]]) -> tuple[float, float | None]:
     losses = torch.stack([loss.detach() for loss, _ in judged]).double().cpu()
     dice = torch.cat([scores for _, scores in judged]).double().cpu().nanmean().item()
     return float((losses * sizes).sum() / sizes.sum()), None if math.isnan(dice) else dice
+
+
+def _rounded(value: float | None) -> float | None:
+    """Six digits: 0.001 times 0.1 is not to be read as 0.00010000000000000002."""
+    return value if value is None else float(f"{value:.6g}")

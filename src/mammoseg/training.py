@@ -129,7 +129,8 @@ def train_fold(
     """
     rows = {"training": _by_image_id(pack, training_rows), "validation": _by_image_id(pack, validation_rows)}
     patients = {part: sorted({pack.cases[row]["patient_id"] for row in part_rows}) for part, part_rows in rows.items()}
-    _check_parts(rows, patients, fold)
+    label = f"{model['name']} fold {fold}"
+    _check_parts(rows, patients, label)
     schedule = Schedule(training["schedule"])
     fold_seed = derive_seed(seed, fold)
     device = choose_device(training["accelerator"])
@@ -140,19 +141,19 @@ def train_fold(
         torch.manual_seed(derive_seed(fold_seed, "weights"))
         spec = {"stem": "dense", **model}
         network = build_model(spec["encoder"], spec["decoder"], weights=encoder_weights, stem=spec["stem"])
-        _announce(log, device, network, pack.side, rows, schedule, training, fold)
+        _announce(log, device, network, pack.side, rows, schedule.epochs, training["accelerator"], label)
 
         started = time.perf_counter()
         names = [pack.cases[row]["image_id"] for row in rows["training"]]
         measured = mean_and_sd(
             pack.images, rows["training"], names, augmentation if normalisation["augmented"] else None, fold_seed
         )
-        log.info("fold %d: normalised by mean %.4f, SD %.4f of the 0..1 image", fold, *measured)
+        log.info("%s: normalised by mean %.4f, SD %.4f of the 0..1 image", label, *measured)
 
         images = FoldImages(pack, augmentation)
         order = TrainingOrder(rows["training"], names, training["batch_size"], fold_seed)
         loader = training_loader(images, order, training["batch_size"], workers, on_gpu)
-        job = FoldTraining(FoldModel(network, *measured), loader, training, fold_seed, fold, log)
+        job = FoldTraining(FoldModel(network, *measured), loader, training, fold_seed, label, log)
         trainer = _trainer(training, schedule.epochs, device, progress)
         try:
             trainer.fit(job, loader, validation_loader(images, rows["validation"], training["batch_size"], on_gpu))
@@ -213,16 +214,16 @@ def _by_image_id(pack: Pack, rows: Sequence[int]) -> list[int]:
     return sorted(map(int, rows), key=lambda row: pack.cases[row]["image_id"])
 
 
-def _check_parts(rows: Mapping[str, list[int]], patients: Mapping[str, list[str]], fold: int) -> None:
+def _check_parts(rows: Mapping[str, list[int]], patients: Mapping[str, list[str]], label: str) -> None:
     both = sorted(set(patients["training"]) & set(patients["validation"]))
     if both:
         raise UserError(
-            f"Fold {fold}: {len(both)} patients stand in training and validation, e.g. {', '.join(both[:3])}: "
+            f"{label}: {len(both)} patients stand in training and validation, e.g. {', '.join(both[:3])}: "
             "splits.csv was changed by hand; put it back."
         )
     if len(rows["training"]) < 2 or not rows["validation"]:
         raise UserError(
-            f"Fold {fold} has {len(rows['training'])} training and {len(rows['validation'])} validation images; "
+            f"{label} has {len(rows['training'])} training and {len(rows['validation'])} validation images; "
             "it needs 2 and 1 at least: add images with a mass, or lower splits.folds."
         )
 
@@ -259,20 +260,20 @@ def _announce(
     network: torch.nn.Module,
     side: int,
     rows: Mapping[str, list[int]],
-    schedule: Schedule,
-    training: Mapping[str, Any],
-    fold: int,
+    epochs: int,
+    accelerator: str,
+    label: str,
 ) -> None:
     """First line of the log: where the training runs and, on a CPU, roughly how long."""
-    what = f"fold {fold}, {len(rows['training'])} + {len(rows['validation'])} images of {side} × {side}, {schedule.epochs} epochs"
+    training, validation = len(rows["training"]), len(rows["validation"])
+    job = f"{label}: {training} + {validation} images of {side} × {side}, {epochs} epoch{'s' * (epochs > 1)}"
     if device.type == "cuda":
-        log.info("Training on %s: %s", torch.cuda.get_device_name(device), what)
+        log.info("Training on %s; %s", torch.cuda.get_device_name(device), job)
         return
     # A pass without gradient costs about a third of one with.
-    per_epoch = len(rows["training"]) + len(rows["validation"]) / 3
-    seconds = _seconds_per_image(network, side) * per_epoch * schedule.epochs
-    why = "No accelerator: training" if training["accelerator"] == "auto" else "Training"
-    log.info("%s on the CPU, roughly %s (%s)", why, duration(seconds), what)
+    seconds = _seconds_per_image(network, side) * (training + validation / 3) * epochs
+    why = "No accelerator: training" if accelerator == "auto" else "Training"
+    log.info("%s on the CPU, roughly %s; %s", why, duration(seconds), job)
 
 
 def _seconds_per_image(network: torch.nn.Module, side: int) -> float:

@@ -141,7 +141,9 @@ def stored_words(dataset: FileDataset) -> np.ndarray:
         array = dataset.pixel_array
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException:  # each library raises its own, a panic of a Rust one is no Exception; texts may quote the file
+    except (
+        BaseException
+    ):  # each library raises its own, a panic of a Rust one is no Exception; texts may quote the file
         raise _undecodable(dataset) from None
     if array.shape != (dataset.Rows, dataset.Columns) or array.itemsize * 8 != dataset.BitsAllocated:
         raise _undecodable(dataset)
@@ -177,6 +179,8 @@ def _parse(path: Path, whole: bool) -> FileDataset:
         if integer(dataset, "Rows") is None and "SOPClassUID" not in dataset:
             raise Unusable("not_dicom", "it is not a DICOM file, or damaged beyond reading")
         raise Unusable("no_pixels", "it holds no pixel data")
+    if whole and "PixelData" not in dataset:  # begun, but cut off: pydicom then gives up the whole dataset
+        raise Unusable("truncated", "the file ends before its pixels do")
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = ENCODINGS[dataset.original_encoding]
     if (
@@ -185,7 +189,16 @@ def _parse(path: Path, whole: bool) -> FileDataset:
     ):
         raise Unusable("for_processing", "it is raw detector data (FOR PROCESSING), not meant to be shown")
     check_image(dataset)
-    _check_length(dataset, pixel_lengths[0], left if not whole else None)
+    if whole:
+        try:
+            present = len(dataset.PixelData)
+        except Exception:  # its type is none that pydicom knows, or its value is empty
+            raise Unusable("bad_header", "its pixel data is empty or of an unknown type") from None
+    elif dataset.file_meta.TransferSyntaxUID == uid.DeflatedExplicitVRLittleEndian:
+        present = pixel_lengths[0]  # a cut-off deflated stream cannot be read at all
+    else:
+        present = left - (8 if dataset.original_encoding[0] else 12)  # tag, (type,) length of the pixel element
+    _check_length(dataset, pixel_lengths[0], present)
     return dataset
 
 
@@ -199,10 +212,10 @@ def check_image(header: FileDataset) -> None:
     """
     if text(header, "SOPClassUID") in TOMOSYNTHESIS or (integer(header, "NumberOfFrames") or 1) > 1:
         raise Unusable("multi_frame", "it is a tomosynthesis or holds several frames")
-    if integer(header, "SamplesPerPixel") != 1 or text(header, "PhotometricInterpretation") not in (
-        "MONOCHROME1",
-        "MONOCHROME2",
-    ):
+    samples, photometric = integer(header, "SamplesPerPixel"), text(header, "PhotometricInterpretation")
+    if samples is None or not photometric:
+        raise Unusable("bad_header", "SamplesPerPixel or PhotometricInterpretation is missing")
+    if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise Unusable("colour", "it is not a grey image (MONOCHROME1 or MONOCHROME2 with one sample per pixel)")
     rows, columns = integer(header, "Rows"), integer(header, "Columns")
     if not rows or not columns or rows < 0 or columns < 0:
@@ -219,16 +232,13 @@ def check_image(header: FileDataset) -> None:
         raise Unusable("bad_header", "PixelRepresentation is missing or neither 0 nor 1")
 
 
-def _check_length(header: FileDataset, length: int, left: int | None) -> None:
-    """Refuse uncompressed pixels that are not as long as the header says.
-
-    `left` is the number of bytes from the start of the pixel element to the end of the file, where it is known.
-    """
+def _check_length(header: FileDataset, length: int, present: int) -> None:
+    """Refuse uncompressed pixels that are not as long as the header says, or of which less is `present` than announced."""
     syntax = header.file_meta.TransferSyntaxUID
     if syntax.is_encapsulated if syntax in uid.AllTransferSyntaxes else length == UNDEFINED_LENGTH:
         return
     expected = header.Rows * header.Columns * header.BitsAllocated // 8
     if length not in (expected, expected + expected % 2):
         raise Unusable("pixel_length", f"its pixel data has {length} bytes, its header asks for {expected}")
-    if left is not None and left < length and syntax != uid.DeflatedExplicitVRLittleEndian:
+    if present < length:
         raise Unusable("truncated", "the file ends before its pixels do")

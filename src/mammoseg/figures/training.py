@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from mammoseg.figures.style import BLUE, GREY, RED, house_style, new_figure
 
@@ -61,7 +62,7 @@ def training_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
             handles.append(
                 Patch(facecolor=colour, edgecolor=GREY, linewidth=0.5, label=f"loss: {PHASES.get(phase, phase)}")
             )
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * across + 1))
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * across))
     return figure
 
 
@@ -83,6 +84,7 @@ def _panel(ax: Axes, folds: Sequence[History], quantity: str) -> None:
             whole = np.isfinite(lines).all(axis=0)  # the mean is drawn where every fold has a value
             ax.plot(epochs[whole], lines[:, whole].mean(axis=0), color=colour, marker="." if whole.sum() == 1 else None)
     ax.set_xlim(phases[0][1] - 0.5, phases[-1][2] + 0.5)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
 
 
 def _phases(history: History) -> list[tuple[str, int, int]]:

@@ -110,15 +110,13 @@ def _receive(url: str, part: Path, tag: Path, timeout: float) -> None:
         raise _Broken(_reason(error)) from error
     with response:
         start, total = _extent(response)
-        if start != have:
-            start = 0  # the server sends the whole file, or a piece that does not join on
-            if response.status == 206:
-                part.unlink(missing_ok=True)
-                raise _Broken("the server sent another piece than the one asked for")
-        # A weak tag does not promise the same bytes, so nothing is resumed under it.
+        if start not in (0, have):
+            part.unlink(missing_ok=True)
+            raise _Broken("the server sent another piece than the one asked for")
         version = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
-        tag.write_text("" if version.startswith("W/") else version, encoding="utf-8")
         with part.open("r+b" if start else "wb") as f:
+            # A weak tag does not promise the same bytes, so nothing is resumed under it.
+            tag.write_text("" if version.startswith("W/") else version, encoding="utf-8")
             f.seek(start)
             size = _copy(response, f, total)
     if total is not None and size < total:

@@ -164,7 +164,8 @@ def tissue(
     strands = np.exp(-((cv2.GaussianBlur(fibrous, None, smooth) / 0.10) ** 2))
     strands += np.exp(-((cv2.GaussianBlur(web, None, smooth) / 0.07) ** 2))
 
-    value = 0.22 + 0.02 * clumps + 0.26 * dense * (1 + 0.10 * web) + (0.05 + 0.05 * np.sqrt(envelope)) * strands
+    glow = (0.08 + 0.05 * body.density) * np.sqrt(envelope)
+    value = 0.22 + 0.02 * clumps + glow + 0.16 * dense * (1 + 0.10 * web) + (0.05 + 0.05 * np.sqrt(envelope)) * strands
     if breast.muscle is not None:
         muscle = breast.muscle.distance(x, y)
         value += smoothstep(muscle, -1.5, 2.5) * (rng.uniform(0.28, 0.42) + 0.03 * web) - 0.04 * np.exp(-(((muscle + 2) / 3) ** 2))

@@ -94,7 +94,7 @@ def acquire(patient: Patient, exposure: Exposure, rows: int, columns: int, spaci
     distractors.draw_vessels(rng, breast, value, grid)
     for _ in range(rng.integers(1, 4)):
         place = distractors.random_place(rng, breast, 0.25, 0.75)
-        distractors.draw_patch(rng, place, rng.uniform(25, 60), rng.uniform(0.10, 0.24), value, clumps, grid)
+        distractors.draw_patch(rng, place, rng.uniform(35, 70), rng.uniform(0.10, 0.26), value, clumps, grid)
     findings = []
     for k, lesion in patient.lesions(exposure):
         shape_rng = generator(*path, BORDER, *exposure.code[1:3], k)  # the same in both exams
