@@ -54,6 +54,7 @@ def test_a_model_overrides_single_values_of_the_training(config, schema):
         (["datasets", 0, "root"], "{dataroot}/x", "the only placeholder is {data_root}"),
         (["datasets", 0, "role"], "external", "no data set has the role train"),
         (["datasets", 0, "name"], "models", "which is a folder of ours"),
+        (["datasets", 0, "phantom"], {"layout": "oulu", "patients": 9, "seed": 1, "rows": 99, "columns": 99}, "must lie below results_dir (results)"),
         (["datasets", 0, "importer"], "inbrest", "it must be one of inbreast, oulu, manifest"),
         (["augmentation", "gaussian_blur", "kernels"], [4], "it must be odd"),
         (["splits", "folds"], 1, "config key splits.folds is 1; it must be at least 2"),

@@ -169,6 +169,11 @@ class Study:
                 raise UserError(
                     f"config key datasets[{i}].name is {d.name!r}, which is a folder of ours: choose another name"
                 )
+            if d.phantom and not d.root.is_relative_to(self.results):
+                raise UserError(
+                    f"config key datasets[{i}].root is {str(d.root)!r}; a phantom is made anew there, so it must lie below "
+                    f"results_dir ({self.results})"
+                )
         if not self.with_role("train"):
             raise UserError("config key datasets: no data set has the role train; give one of them `role: train`")
 

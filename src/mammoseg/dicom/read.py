@@ -15,7 +15,7 @@ from pydicom.dataset import FileDataset
 from pydicom.filereader import read_partial
 
 from mammoseg.dicom.position import is_specimen
-from mammoseg.dicom.values import integer, text
+from mammoseg.dicom.values import integer, text, value
 from mammoseg.errors import Unusable
 
 # pydicom warns about odd values by quoting them, when it reads and again when a value is first asked for. A quoted value
@@ -190,10 +190,10 @@ def _parse(path: Path, whole: bool) -> FileDataset:
         raise Unusable("for_processing", "it is raw detector data (FOR PROCESSING), not meant to be shown")
     check_image(dataset)
     if whole:
-        try:
-            present = len(dataset.PixelData)
-        except Exception:  # its type is none that pydicom knows, or its value is empty
-            raise Unusable("bad_header", "its pixel data is empty or of an unknown type") from None
+        pixels = value(dataset, "PixelData")
+        if not isinstance(pixels, bytes):
+            raise Unusable("bad_header", "its pixel data is empty or of an unknown type")
+        present = len(pixels)
     elif dataset.file_meta.TransferSyntaxUID == uid.DeflatedExplicitVRLittleEndian:
         present = pixel_lengths[0]  # a cut-off deflated stream cannot be read at all
     else:

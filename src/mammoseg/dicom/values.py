@@ -10,8 +10,7 @@ def text(dataset: Dataset, keyword: str) -> str:
 
     Empty where the attribute is missing, empty or cannot be read.
     """
-    values = _values(dataset, keyword)
-    return "\\".join(str(v) for v in values).strip(" \0\n\r\t")
+    return "\\".join(str(v) for v in _values(dataset, keyword)).strip(" \0\n\r\t")
 
 
 def numbers(dataset: Dataset, keyword: str) -> list[float]:
@@ -35,11 +34,17 @@ def first_item(dataset: Dataset, keyword: str) -> Dataset | None:
     return values[0] if values and isinstance(values[0], Dataset) else None
 
 
-def _values(dataset: Dataset, keyword: str) -> list:
+def value(dataset: Dataset, keyword: str):
+    """Value of an attribute as pydicom gives it; None where it is missing, empty or cannot be read."""
     try:
-        value = dataset.get(keyword)  # pydicom converts the bytes only now, and raises whatever the conversion raises
+        found = dataset.get(keyword)  # pydicom converts the bytes only now, and raises whatever the conversion raises
     except Exception:
+        return None
+    return None if isinstance(found, str | bytes) and not found else found
+
+
+def _values(dataset: Dataset, keyword: str) -> list:
+    found = value(dataset, keyword)
+    if found is None:
         return []
-    if value is None or (isinstance(value, str | bytes) and not value):
-        return []
-    return [value] if isinstance(value, str | bytes) or not hasattr(value, "__iter__") else list(value)
+    return [found] if isinstance(found, str | bytes) or not hasattr(found, "__iter__") else list(found)

@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian
 from pydicom.valuerep import DSfloat
 
-from mammoseg.dicom.values import first_item, numbers, text
+from mammoseg.dicom.values import first_item, numbers, text, value
 from mammoseg.errors import Unusable
 
 MAX_US_BYTES = 65534  # of a value with a 16-bit length field
@@ -141,13 +141,15 @@ def _read_table(item: Dataset, inputs: np.ndarray, little_endian: bool, what: st
 
 def _words(item: Dataset, little_endian: bool) -> np.ndarray:
     """LUTData as 16-bit words, whatever its VR: US and SS come as numbers, OW as bytes in the file's order."""
+    data = value(item, "LUTData")
+    if data is None:
+        return np.empty(0, dtype=np.int64)
+    if isinstance(data, bytes):
+        data += bytes(len(data) % 2)
+        return np.frombuffer(data, "<u2" if little_endian else ">u2").astype(np.int64)
     try:
-        data = item.get("LUTData") or b""
-        if isinstance(data, bytes):
-            data += bytes(len(data) % 2)
-            return np.frombuffer(data, "<u2" if little_endian else ">u2").astype(np.int64)
         return np.atleast_1d(np.asarray(data, dtype=np.int64)) % 65536
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return np.empty(0, dtype=np.int64)
 
 
