@@ -20,7 +20,7 @@ def gmic_state(seed: int = 0) -> dict[str, torch.Tensor]:
                 state[f"{name}.downsample.0.weight"] = _conv(draw, filters, inputs, 1)
             inputs = filters
     state |= _norm(draw, "ds_net.final_bn", 256)
-    state["left_postprocess_net.gn_conv_last.weight"] = _conv(draw, 1, 256, 1)
+    state["left_postprocess_net.gn_conv_last.weight"] = _conv(draw, 2, 256, 1)
     state["dn_resnet.conv1.weight"] = _conv(draw, 64, 3, 7)
     return state
 

@@ -1,3 +1,5 @@
+import os
+
 import cv2
 import numpy as np
 import pydicom
@@ -5,7 +7,7 @@ import pytest
 from dicom_files import ramp, write_dicom
 from pydicom.pixels import apply_voi_lut
 
-from mammoseg import fingerprint
+from mammoseg import fingerprint, preparation
 from mammoseg.datasets.registry import importer_for
 from mammoseg.files import read_csv, write_csv
 from mammoseg.indexing import index_release, write_index
@@ -161,8 +163,22 @@ def test_an_image_that_left_the_shard_is_tidied_away(shard):
 def test_a_render_that_is_killed_leaves_no_wrong_memory(shard, monkeypatch):
     shard.inject()
     shard.render()
-    monkeypatch.setattr("mammoseg.preparation._render_one", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("mammoseg.preparation._in_processes", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         shard.render({**RECIPE, "side": 32})
     monkeypatch.undo()
     assert shard.render() == (4, 0), "the old recipe must not believe what the killed job may have overwritten"
+
+
+def test_a_decoder_that_crashes_costs_one_image(shard, monkeypatch):
+    shard.inject()
+    victim, read = shard.root / "b.dcm", preparation.read_pixels
+    monkeypatch.setattr(preparation, "read_pixels", lambda path: os.abort() if path == victim else read(path))
+    for workers in (1, 2):
+        assert shard.render(workers=workers, code=str(workers)) == (4, 1)
+        assert {n: r["status"] for n, r in shard.manifest().items()} == {
+            "a": "ok",
+            "b": "decoder_crashed",
+            "c": "ok",
+            "d": "ok",
+        }

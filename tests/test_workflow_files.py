@@ -8,7 +8,6 @@ import sys
 
 import pytest
 import yaml
-
 from conftest import ROOT
 
 SCRIPTS = sorted(p.stem for p in (ROOT / "workflow/scripts").glob("[!_]*.py"))

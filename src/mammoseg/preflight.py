@@ -100,12 +100,10 @@ def check_networks(study: Study) -> None:
 
 
 def check_weights(study: Study) -> None:
-    """Raise UserError where encoder weights cannot be had; they are fetched here, for a compute node may have no network."""
-    folder = study.results / "weights"
-    missing = [w for w in study.weights_names if not (folder / f"{w}.json").exists()]
-    if missing and study.weights["missing"] == "error":
+    """Raise UserError where encoder weights cannot be had; they are fetched here: a compute node may have no network."""
+    if study.weights_names and study.weights["missing"] == "error":
         from mammoseg.models.weights import check_available
 
-        for name in missing:
+        for name in study.weights_names:
             weights, _, encoder = name.partition("-")
-            check_available(weights, encoder, study.weights, folder)
+            check_available(weights, encoder, study.weights, study.results / "weights")

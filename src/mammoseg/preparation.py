@@ -4,10 +4,13 @@ Each image has a fingerprint of all that its PNG depends on; where it agrees wit
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -142,15 +145,42 @@ def render_shard(
             todo.append((image, injected / injection["file"] if injection["file"] else None, injection, print_))
     keeper.forget(image.id for image, *_ in todo)
     work = partial(_render_one, importer=importer, folder=folder, recipe=recipe)
-    if workers > 1 and len(todo) > 1:
-        with ProcessPoolExecutor(min(workers, len(todo)), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-            made = list(pool.map(work, *zip(*todo, strict=True)))
-    else:
-        made = [work(*t) for t in todo]
+    made = _in_processes(work, todo, workers)
     rows |= {r["image_id"]: r for r in made}
     ordered = [rows[image.id] for image in images]
     keeper.finish(ordered, {f for r in ordered for f in _files(r)})
     return len(todo), sum(r["status"] != "ok" for r in ordered)
+
+
+def _in_processes(work: Callable[..., dict], todo: Sequence[tuple], workers: int) -> list[dict]:
+    """Render in processes of their own: a decoder that crashes on a damaged file costs that image, not the shard."""
+    cv2.setNumThreads(1)  # before the fork: a child cannot end its parent's threads, it would wait for ever
+    made = _pooled(work, dict(enumerate(todo)), workers)
+    for k, arguments in enumerate(todo):
+        if k not in made:  # a crash took the pool with it: what was left over is tried one by one
+            made |= _pooled(work, {k: arguments}, 1) or {k: _crashed(*arguments)}
+    return [made[k] for k in range(len(todo))]
+
+
+def _pooled(work: Callable[..., dict], todo: Mapping[int, tuple], workers: int) -> dict[int, dict]:
+    """The rows that were made until all were, or until a process died."""
+    made: dict[int, dict] = {}
+    if todo:
+        with ProcessPoolExecutor(min(workers, len(todo)), get_context("fork")) as pool, suppress(BrokenProcessPool):
+            futures = {pool.submit(work, *arguments): k for k, arguments in todo.items()}
+            for future in as_completed(futures):
+                made[futures[future]] = future.result()
+    return made
+
+
+def _crashed(image: Image, _injected: Path | None, _injection: Mapping, print_: str) -> dict:
+    row = {c: image.index[c] for c in (*CARRIED, "rows", "columns")}
+    return {
+        **row,
+        "status": "decoder_crashed",
+        "explanation": "the decoder ended abnormally: the file is damaged",
+        "recipe": print_,
+    }
 
 
 def _render_one(

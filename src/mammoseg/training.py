@@ -22,7 +22,7 @@ from torch import Tensor
 
 from mammoseg import fold_model
 from mammoseg.augmentation import derive_seed
-from mammoseg.device import choose_device, gpu_visible
+from mammoseg.device import choose_device
 from mammoseg.errors import UserError
 from mammoseg.fold_data import FoldImages, TrainingOrder, training_loader, validation_loader
 from mammoseg.fold_model import FoldModel
@@ -30,8 +30,6 @@ from mammoseg.lightning_module import FoldTraining, Schedule, duration
 from mammoseg.models import build_model, parameter_counts
 from mammoseg.normalisation import Normalisation, mean_and_sd
 from mammoseg.pack import Pack
-
-__all__ = ["FoldResult", "choose_device", "gpu_visible", "save_model", "train_fold"]
 
 LOG = logging.getLogger(__name__)
 

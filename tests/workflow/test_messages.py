@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from conftest import ROOT
 
 from mammoseg.files import write_csv
-
-from conftest import ROOT
 
 MODEL = {"name": "m", "encoder": "resnet22_gmic", "decoder": "unet", "weights": "random"}
 

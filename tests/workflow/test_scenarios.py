@@ -8,10 +8,9 @@ import os
 
 import pydicom
 import pytest
+from tiny import TinyStudy
 
 from mammoseg.files import read_csv
-
-from tiny import TinyStudy
 
 AFTER_PREDICTION = {"summarise_scores": 1, "plot_dice": 1, "write_report": 1}
 """What follows once any score has changed."""

@@ -5,7 +5,7 @@ import _bootstrap
 import json
 import logging
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from mammoseg import fingerprint
@@ -23,7 +23,7 @@ def main(manifests: list[Path], splits: Path, dataset: str, models: list[Path], 
 
         return run([load(k) for k in folds], images, average=ensemble["average"], batch_size=ensemble["batch_size"])
 
-    @lru_cache(maxsize=None)
+    @cache
     def load(fold):
         import torch
 

@@ -27,7 +27,9 @@ def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int
     in_pack = {c["patient_id"] for c in images.cases}
     validation = {r["patient_id"] for r in people if r["role"] == "train" and r["fold"] == str(fold)} & in_pack
     if strangers := in_pack - {r["patient_id"] for r in people if r["role"] == "train"}:
-        raise UserError(f"patient {min(strangers)} is in the pack but not in the training part of splits.csv: run again")
+        raise UserError(
+            f"patient {min(strangers)} is in the pack but not in the training part of splits.csv: run again"
+        )
     record = json.loads(weights.read_text()) if weights else {"status": "random"}
     found = record["status"] == "found"
     recipe = {k: recipe[k] for k in ("model", "training", "augmentation", "normalisation", "seed")}

@@ -26,7 +26,9 @@ def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: 
     shards = defaultdict(list)
     for m in manifests:
         shards[m.parts[-4]] += read_csv(m)
-    folds = {m["name"]: [json.loads(p.read_text()) for p in models if p.parts[-3] == m["name"]] for m in config["models"]}
+    folds = {
+        m["name"]: [json.loads(p.read_text()) for p in models if p.parts[-3] == m["name"]] for m in config["models"]
+    }
     cases = {(s.parts[-3], s.stem): read_csv(s) for s in scores}
     require_mass = config["splits"]["require_mass"]
     build_report(

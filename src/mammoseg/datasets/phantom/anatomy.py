@@ -61,18 +61,28 @@ class Muscle:
 
 @dataclass(frozen=True)
 class BreastView:
-    """One breast as one view shows it."""
+    """One breast as one view shows it.
+
+    Attributes
+    ----------
+    outline : StarShape
+        The skin, around the middle of the chest wall.
+    nipple : (float, float)
+        x and y of its tip, mm.
+    muscle : Muscle, StarShape or None
+        The pectoral muscle: a triangle in MLO, in some CC views a crescent at the chest wall.
+    """
 
     outline: StarShape
     nipple: tuple[float, float]
-    muscle: Muscle | None
+    muscle: Muscle | StarShape | None
 
 
 def habitus(rng: np.random.Generator, size: float) -> Habitus:
     """Draw a patient's breasts; `size` scales them to the detector (1 for one of 18 x 23 cm)."""
     depth = np.clip(rng.normal(98, 14), 72, 128) * size
     height = np.clip(rng.normal(168, 14), 140, 195) * size
-    return Habitus(depth, height, int(rng.choice(4, p=[0.15, 0.4, 0.35, 0.1])) + 1, rng.uniform(2.8, 3.2))
+    return Habitus(depth, height, int(rng.choice(4, p=[0.2, 0.4, 0.3, 0.1])) + 1, rng.uniform(2.8, 3.2))
 
 
 def breast_view(rng: np.random.Generator, body: Habitus, view: str, field_height: float) -> BreastView:
@@ -83,7 +93,7 @@ def breast_view(rng: np.random.Generator, body: Habitus, view: str, field_height
         up = down = min(body.height / 2, y - 6, field_height - y - 6)
         squareness = rng.uniform(2.0, 2.3)
         nipple_angle = rng.normal(0, 0.07)
-        muscle = None
+        muscle = crescent(rng, y) if rng.random() < 0.4 else None
     else:
         y = field_height * rng.uniform(0.56, 0.61)
         up = y * rng.uniform(1.25, 1.5)  # the outline leaves through the upper edge, towards the armpit
@@ -103,6 +113,13 @@ def breast_view(rng: np.random.Generator, body: Habitus, view: str, field_height
     tip = float(np.interp(nipple_angle, SIGNED[np.argsort(SIGNED)], radii[np.argsort(SIGNED)]))
     nipple = (tip * np.cos(nipple_angle), y + tip * np.sin(nipple_angle))
     return BreastView(StarShape(0.0, y, np.float32(radii)), nipple, muscle)
+
+
+def crescent(rng: np.random.Generator, y: float) -> StarShape:
+    """The muscle's tip as a well-pulled CC view shows it: the visible edge of a body beyond the chest wall."""
+    hidden, seen = 60.0, rng.uniform(7, 15)
+    across, along = np.abs(np.cos(SIGNED)) / (hidden + seen), np.abs(np.sin(SIGNED)) / rng.uniform(60, 90)
+    return StarShape(-hidden, y * rng.uniform(0.95, 1.1), np.float32((across**2 + along**2) ** -0.5))
 
 
 def texture(rng: np.random.Generator, rows: int, columns: int, spacing: float, beta: float) -> tuple[np.ndarray, ...]:
@@ -164,13 +181,16 @@ def tissue(
     strands = np.exp(-((cv2.GaussianBlur(fibrous, None, smooth) / 0.10) ** 2))
     strands += np.exp(-((cv2.GaussianBlur(web, None, smooth) / 0.07) ** 2))
 
-    glow = (0.08 + 0.05 * body.density) * np.sqrt(envelope)
-    value = 0.22 + 0.02 * clumps + glow + 0.16 * dense * (1 + 0.10 * web) + (0.05 + 0.05 * np.sqrt(envelope)) * strands
+    value = 0.22 + 0.02 * clumps + 0.24 * dense * (1 + 0.10 * web) + (0.05 + 0.05 * np.sqrt(envelope)) * strands
     if breast.muscle is not None:
         muscle = breast.muscle.distance(x, y)
-        value += smoothstep(muscle, -1.5, 2.5) * (rng.uniform(0.28, 0.42) + 0.03 * web) - 0.04 * np.exp(-(((muscle + 2) / 3) ** 2))
+        value += smoothstep(muscle, -1.5, 2.5) * (rng.uniform(0.34, 0.50) + 0.03 * web) - 0.04 * np.exp(
+            -(((muscle + 2) / 3) ** 2)
+        )
     # A breast is not pressed flat: it is thicker, hence brighter, on one side.
-    value += rng.uniform(0, 0.16) * np.clip(1 - x / length, 0, 1) + rng.uniform(-0.1, 0.1) * (y - breast.outline.y) / length
+    value += (
+        rng.uniform(0, 0.16) * np.clip(1 - x / length, 0, 1) + rng.uniform(-0.1, 0.1) * (y - breast.outline.y) / length
+    )
     # The compressed edge is thinner; the skin is a line.
     value *= 0.5 + 0.5 * np.sqrt(np.clip(1 - (1 - np.clip(depth / 22, 0, 1)) ** 2, 0, 1))
     value += 0.10 * np.exp(-(((depth - SKIN_MM / 2) / (SKIN_MM / 2)) ** 2))

@@ -51,7 +51,9 @@ class Window:
     @cached_property
     def x(self) -> np.ndarray:
         """(1, columns) float32, mm from the chest wall's edge."""
-        return (np.arange(self.columns.start, self.columns.stop, dtype=np.float32)[None] + 0.5) * np.float32(self.spacing)
+        return (np.arange(self.columns.start, self.columns.stop, dtype=np.float32)[None] + 0.5) * np.float32(
+            self.spacing
+        )
 
     @cached_property
     def y(self) -> np.ndarray:

@@ -16,6 +16,7 @@ from mammoseg.datasets.phantom.shapes import StarShape
 NOISE = 0.008  # SD of the detector's noise, display units
 DARKEST_TISSUE = 0.002  # so that only air is 0
 
+
 @dataclass(frozen=True)
 class Finding:
     """One annotated finding in one image.
@@ -92,9 +93,9 @@ def acquire(patient: Patient, exposure: Exposure, rows: int, columns: int, spaci
     inside = depth > 0
 
     distractors.draw_vessels(rng, breast, value, grid)
-    for _ in range(rng.integers(1, 4)):
+    for _ in range(rng.integers(0, 3)):
         place = distractors.random_place(rng, breast, 0.25, 0.75)
-        distractors.draw_patch(rng, place, rng.uniform(35, 70), rng.uniform(0.10, 0.26), value, clumps, grid)
+        distractors.draw_patch(rng, place, rng.uniform(20, 45), rng.uniform(0.08, 0.18), value, clumps, grid)
     findings = []
     for k, lesion in patient.lesions(exposure):
         shape_rng = generator(*path, BORDER, *exposure.code[1:3], k)  # the same in both exams
@@ -106,7 +107,7 @@ def acquire(patient: Patient, exposure: Exposure, rows: int, columns: int, spaci
 
     value += np.float32(NOISE) * rng.standard_normal(value.shape, dtype=np.float32)
     value = np.where(inside, np.clip(shoulder(value), DARKEST_TISSUE, 1), np.float32(0))
-    muscle = None if breast.muscle is None else grid.pixels(breast.muscle.border())
+    muscle = grid.pixels(breast.muscle.border()) if view == "MLO" else None
     return as_stored(Mammogram(exposure, value, inside, tuple(findings), muscle, spacing))
 
 
@@ -136,7 +137,7 @@ def draw_lesion(
     if lesion.obscured:
         angle = rng.uniform(0, 2 * np.pi)
         beside = border.x + border.reach * np.cos(angle), border.y + border.reach * np.sin(angle)
-        distractors.draw_patch(rng, beside, 1.2 * lesion.diameter, lesion.contrast, value, clumps, grid)
+        distractors.draw_patch(rng, beside, 1.2 * lesion.diameter, 0.15, value, clumps, grid)
     return np.empty((0, 2))
 
 

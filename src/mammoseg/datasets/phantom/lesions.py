@@ -15,6 +15,7 @@ from mammoseg.datasets.phantom.shapes import StarShape, ellipse, scaled, wavy
 MASS_SHAPES = {"round": 0.2, "oval": 0.3, "lobulated": 0.25, "spiculated": 0.25}  # share of each
 MALIGNANT_SHARE = {"round": 0.15, "oval": 0.15, "lobulated": 0.5, "spiculated": 0.95}
 MARGIN_MM = {"round": 0.7, "oval": 0.7, "lobulated": 1.2, "spiculated": 2.0}  # half the width of the soft border
+LEAST_CONTRAST = 0.14
 SMALLEST_MM, LARGEST_MM = 3.0, 40.0
 
 
@@ -62,7 +63,7 @@ def mass(rng: np.random.Generator, posterior: bool = False) -> Lesion:
     hidden = str(rng.choice(["", "CC", "MLO"], p=[0.94, 0.03, 0.03]))  # some masses are seen in one view only
     if hidden and not posterior:
         del angle[hidden]
-    return Lesion("mass", pathology, shape, diameter, rng.uniform(0.18, 0.32), outwards, angle, rng.random() < 0.3)
+    return Lesion("mass", pathology, shape, diameter, rng.uniform(0.58, 0.74), outwards, angle, rng.random() < 0.3)
 
 
 def other_finding(rng: np.random.Generator) -> Lesion:
@@ -120,12 +121,15 @@ def draw_mass(rng: np.random.Generator, lesion: Lesion, border: StarShape, value
     body = smoothstep(inside, -soft, soft) * (0.75 + 0.25 * np.sqrt(np.clip(2 * inside / lesion.diameter, 0, 1)))
     # The lesion replaces part of the tissue it grew in, so its inside is smoother than its surroundings.
     mean = float((body * part).sum() / body.sum())
-    part += body * (0.7 * (mean - part) + np.float32(lesion.contrast))
+    level = max(mean + LEAST_CONTRAST, lesion.contrast)
+    part += np.float32(0.85) * body * (np.float32(level) - part)
     if lesion.shape == "spiculated":
-        part += np.float32(0.5 * lesion.contrast) * spicules(rng, border, inside, window)
+        part += np.float32(0.15) * spicules(rng, border, inside, window)
 
 
-def draw_distortion(rng: np.random.Generator, lesion: Lesion, border: StarShape, value: np.ndarray, grid: Window) -> None:
+def draw_distortion(
+    rng: np.random.Generator, lesion: Lesion, border: StarShape, value: np.ndarray, grid: Window
+) -> None:
     """Add an architectural distortion, lines that run together without a mass, in place."""
     window = grid.around(border.x, border.y, 2 * border.reach + 2)
     inside = border.distance(window.x, window.y)

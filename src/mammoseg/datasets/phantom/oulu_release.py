@@ -50,9 +50,7 @@ def write_patient(folder: Path, site: Site, patient: Patient) -> list[dict[str, 
             for name in CLASSES
             for side in ("Right", "Left")
         }
-        put_table(
-            folder / "csv" / f"{study}_classification.csv", CLASSIFICATION_COLUMNS, [{"Study": study, **classes}]
-        )
+        put_table(folder / "csv" / f"{study}_classification.csv", CLASSIFICATION_COLUMNS, [{"Study": study, **classes}])
         density = {"Study": study, "BreastDensity": patient.body.density}
         put_table(folder / "csv" / f"{study}_breast_density.csv", tuple(density), [density])
     return facts
@@ -90,7 +88,7 @@ def write_image(folder: Path, site: Site, patient: Patient, image: Mammogram, po
     describe(ds, patient, exposure)
     name_view(ds, number, exposure)
     rng = generator(site.seed, number, HEADER, position)
-    center, width = site.white * rng.uniform(0.42, 0.48), site.white * rng.uniform(0.75, 0.85)
+    center, width = site.white * rng.uniform(0.37, 0.52), site.white * rng.uniform(0.7, 0.95)
     windowing.KINDS[kind](ds, center, width, inverse)
 
     put(folder / "images" / study / f"{instance}.dcm", encoded(ds, syntax))

@@ -67,7 +67,12 @@ class Patient:
         growth = 1.2 if exposure.exam == 2 else 1.0
         shown = [(k, lesion) for k, lesion in enumerate(self.breasts[exposure.laterality]) if view in lesion.angle]
         return [
-            (k, replace(lesion, diameter=min(lesion.diameter * growth, LARGEST_MM)) if lesion.kind == "mass" else lesion)
+            (
+                k,
+                replace(lesion, diameter=min(lesion.diameter * growth, LARGEST_MM))
+                if lesion.kind == "mass"
+                else lesion,
+            )
             for k, lesion in shown
         ]
 

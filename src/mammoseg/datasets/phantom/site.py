@@ -44,7 +44,9 @@ class Site:
         """(rows, columns) of a patient's images; every second patient of ``"inbreast"`` is on the small detector."""
         if self.layout == "oulu" or number % 2:
             return self.rows, self.columns
-        return tuple(round(n * small / large) for n, small, large in zip((self.rows, self.columns), SMALL, LARGE, strict=True))
+        return tuple(
+            round(n * small / large) for n, small, large in zip((self.rows, self.columns), SMALL, LARGE, strict=True)
+        )
 
     def patient(self, number: int) -> Patient:
         """The patient with this running number, from 1; large detectors are for large breasts."""

@@ -61,9 +61,7 @@ KINDS: dict[str, Callable[[Dataset, float, float, bool], None]] = {
 MONOCHROME2 image, in stored values; `inverse` says that the stored values run the other way (MONOCHROME1)."""
 
 
-def table(
-    center: float, width: float, inverse: bool, first: int, entries: int, bits: int, explanation: str
-) -> Dataset:
+def table(center: float, width: float, inverse: bool, first: int, entries: int, bits: int, explanation: str) -> Dataset:
     """One item of a VOI LUT Sequence: a sigmoid that starts at 0 for air, `bits` deep, over `entries` values from `first`."""
     stored = np.arange(first, first + entries)
     shade = TOP - stored if inverse else stored
