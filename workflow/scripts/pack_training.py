@@ -30,9 +30,15 @@ def main(manifests: list[Path], folder: Path, require_mass: bool) -> None:
         log.info("the pack is kept: its %d images are the same", len(rows))
         return
     entries = (
-        Entry(r["image_id"], r["patient_id"], m.parts[-4], m.parent / f"{r['image_id']}.png", m.parent / f"{r['image_id']}_mask.png")
+        Entry(
+            image_id=r["image_id"],
+            patient_id=r["patient_id"],
+            dataset=m.parts[-4],
+            image=m.parent / f"{r['image_id']}.png",
+            mask=m.parent / f"{r['image_id']}_mask.png",
+        )
         for m, r in rows
-    )  # fmt: skip
+    )
     summary = write_pack(folder, entries)
     write_text(folder / "pack.json", json.dumps({**summary, "content": fingerprint.digest(contents)}, sort_keys=True))
     keeper.store(print_)

@@ -37,7 +37,7 @@ class Case:
     Attributes
     ----------
     key : str
-        Identifies the image inside its site for ever (SOP instance UID or the release's own key); moving the file does not change it.
+        Identifies the image inside its site for ever (SOP instance UID or the release's own key), wherever the file lies.
     patient, study : str
         As in the release; pseudonyms are made of them later.
     laterality : str

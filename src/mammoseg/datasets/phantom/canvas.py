@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Window:
-    """A part of an image's pixel grid (or all of it). Pixel (row, column) has its centre at ((row + ½), (column + ½)) · spacing mm.
+    """A part of an image's pixel grid (or all of it). Pixel (row, column) is centred at (row + ½, column + ½) · spacing mm.
 
     Attributes
     ----------
