@@ -14,7 +14,7 @@ from mammoseg.report import ReportFigure, StudyRecord, build_report, installed_v
 CAPTIONS = {
     "cases": "Cases from the best to the worst by the mean Dice over the models. Blue: the reference. Orange: the prediction.",
     "dice": "Dice of every image with a mass. Dashed: the best brightness threshold, chosen on the training part.",
-    "training": "Loss and Dice by epoch: thin lines are folds, thick ones their mean. Losses of the two phases are not comparable.",
+    "training": "Loss and Dice by epoch: thin lines are folds, thick ones their mean. The phases' losses are not comparable.",
 }
 
 

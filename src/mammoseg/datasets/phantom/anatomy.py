@@ -1,9 +1,10 @@
 """The breast without findings: outline, skin, fat, fibroglandular tissue, strands, pectoral muscle.
 
 Everything is drawn with the chest wall on the left edge; a right breast is the mirror image of that. Lengths are
-millimetres, brightness is in units of the display range: 0 is air, fat lies near 0.25, dense tissue and muscle near 0.6.
+millimetres, brightness is in units of the display range: 0 is air, fat lies near 0.25, dense tissue near 0.5, muscle near 0.7.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +14,9 @@ import scipy.fft
 from mammoseg.datasets.phantom.canvas import Window
 from mammoseg.datasets.phantom.shapes import ANGLES, StarShape, wavy
 
+FAT = 0.22
+DENSE = 0.24  # what dense tissue adds to fat
+MUSCLE = (0.34, 0.50)  # what the pectoral muscle adds, from patient to patient
 SKIN_MM = 1.6
 SIGNED = (ANGLES + np.pi) % (2 * np.pi) - np.pi  # the same angles within -pi..pi; 0 points away from the chest wall
 
@@ -80,8 +84,8 @@ class BreastView:
 
 def habitus(rng: np.random.Generator, size: float) -> Habitus:
     """Draw a patient's breasts; `size` scales them to the detector (1 for one of 18 x 23 cm)."""
-    depth = np.clip(rng.normal(98, 14), 72, 128) * size
-    height = np.clip(rng.normal(168, 14), 140, 195) * size
+    depth = float(np.clip(rng.normal(98, 14), 72, 128)) * size
+    height = float(np.clip(rng.normal(168, 14), 140, 195)) * size
     return Habitus(depth, height, int(rng.choice(4, p=[0.2, 0.4, 0.3, 0.1])) + 1, rng.uniform(2.8, 3.2))
 
 
@@ -95,9 +99,10 @@ def breast_view(rng: np.random.Generator, body: Habitus, view: str, field_height
         nipple_angle = rng.normal(0, 0.07)
         muscle = crescent(rng, y) if rng.random() < 0.4 else None
     else:
-        y = field_height * rng.uniform(0.56, 0.61)
+        tall = min(field_height, 1.4 * body.height)
+        y = tall * rng.uniform(0.56, 0.61)
         up = y * rng.uniform(1.25, 1.5)  # the outline leaves through the upper edge, towards the armpit
-        down = field_height * rng.uniform(0.93, 0.97) - y
+        down = tall * rng.uniform(0.93, 0.97) - y
         squareness = np.where(SIGNED < 0, rng.uniform(1.6, 1.8), 2.1)
         nipple_angle = rng.normal(0.12, 0.06)
         # Its border meets the upper edge well inside the breast and the chest wall at about the nipple's height.
@@ -110,8 +115,8 @@ def breast_view(rng: np.random.Generator, body: Habitus, view: str, field_height
     radii *= wavy(rng, range(2, 6), 0.008)
     radii *= 1 + 0.05 * np.exp(-(((SIGNED - nipple_angle) / 0.45) ** 2))
     radii += rng.uniform(2, 5) * np.exp(-(((SIGNED - nipple_angle) * depth / 4.5) ** 4))
-    tip = float(np.interp(nipple_angle, SIGNED[np.argsort(SIGNED)], radii[np.argsort(SIGNED)]))
-    nipple = (tip * np.cos(nipple_angle), y + tip * np.sin(nipple_angle))
+    tip = float(radii[round(nipple_angle / ANGLES[1]) % len(ANGLES)])
+    nipple = (tip * math.cos(nipple_angle), y + tip * math.sin(nipple_angle))
     return BreastView(StarShape(0.0, y, np.float32(radii)), nipple, muscle)
 
 
@@ -181,16 +186,14 @@ def tissue(
     strands = np.exp(-((cv2.GaussianBlur(fibrous, None, smooth) / 0.10) ** 2))
     strands += np.exp(-((cv2.GaussianBlur(web, None, smooth) / 0.07) ** 2))
 
-    value = 0.22 + 0.02 * clumps + 0.24 * dense * (1 + 0.10 * web) + (0.05 + 0.05 * np.sqrt(envelope)) * strands
+    value = FAT + 0.02 * clumps + DENSE * dense * (1 + 0.10 * web) + (0.05 + 0.05 * np.sqrt(envelope)) * strands
     if breast.muscle is not None:
         muscle = breast.muscle.distance(x, y)
-        value += smoothstep(muscle, -1.5, 2.5) * (rng.uniform(0.34, 0.50) + 0.03 * web) - 0.04 * np.exp(
-            -(((muscle + 2) / 3) ** 2)
-        )
-    # A breast is not pressed flat: it is thicker, hence brighter, on one side.
-    value += (
-        rng.uniform(0, 0.16) * np.clip(1 - x / length, 0, 1) + rng.uniform(-0.1, 0.1) * (y - breast.outline.y) / length
-    )
+        value += smoothstep(muscle, -1.5, 2.5) * (rng.uniform(*MUSCLE) + 0.03 * web)
+        value -= 0.04 * np.exp(-(((muscle + 2) / 3) ** 2))  # a seam of fat in front of it
+    # A breast is not pressed flat: it is thicker, hence brighter, towards the chest wall and on one side.
+    value += rng.uniform(0, 0.16) * np.clip(1 - x / length, 0, 1)
+    value += rng.uniform(-0.1, 0.1) * (y - breast.outline.y) / length
     # The compressed edge is thinner; the skin is a line.
     value *= 0.5 + 0.5 * np.sqrt(np.clip(1 - (1 - np.clip(depth / 22, 0, 1)) ** 2, 0, 1))
     value += 0.10 * np.exp(-(((depth - SKIN_MM / 2) / (SKIN_MM / 2)) ** 2))

@@ -1,5 +1,7 @@
 """What catches the eye and is no finding: dense patches, vessels, scattered calcifications."""
 
+import math
+
 import numpy as np
 
 from mammoseg.datasets.phantom.anatomy import BreastView, smoothstep
@@ -11,8 +13,7 @@ from mammoseg.datasets.phantom.shapes import StarShape, ellipse, scaled, wavy
 def random_place(rng: np.random.Generator, breast: BreastView, low: float, high: float) -> tuple[float, float]:
     """A point at `low`..`high` of the way from the middle of the chest wall to the skin, mm."""
     angle, far = rng.uniform(-1.1, 1.1), rng.uniform(low, high) * breast.nipple[0]
-    x, y = far * np.cos(angle), breast.outline.y + far * np.sin(angle)
-    return float(x), float(y)
+    return far * math.cos(angle), breast.outline.y + far * math.sin(angle)
 
 
 def draw_patch(

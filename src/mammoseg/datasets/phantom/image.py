@@ -128,7 +128,7 @@ def draw_lesion(
     """Draw a finding into `value`, in place; returns its single spots, (m, 2) of (x, y) in mm."""
     if lesion.kind == "calc":
         spots = lesions.calcifications(rng, lesion, border)
-        lesions.draw_spots(spots, lesion.contrast, value, grid)
+        lesions.draw_spots(spots, lesion.brightness, value, grid)
         return spots[:, :2]
     if lesion.kind == "mass":
         lesions.draw_mass(rng, lesion, border, value, grid)

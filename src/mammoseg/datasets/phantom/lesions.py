@@ -33,8 +33,8 @@ class Lesion:
         One of `MASS_SHAPES` for a mass; ``"cluster"`` or ``"single"`` for calcifications; ``"radial"`` for a distortion.
     diameter : float
         Of the disc of equal area, mm.
-    contrast : float
-        Brightness above the tissue around it, in display units.
+    brightness : float
+        Display units: what the inside of a mass tends to; what the spots and lines of other findings add.
     outwards : float
         0 at the chest wall, 1 at the skin.
     angle : mapping of str to float
@@ -47,7 +47,7 @@ class Lesion:
     pathology: str
     shape: str
     diameter: float
-    contrast: float
+    brightness: float
     outwards: float
     angle: dict[str, float] = field(hash=False)
     obscured: bool = False
@@ -121,7 +121,7 @@ def draw_mass(rng: np.random.Generator, lesion: Lesion, border: StarShape, value
     body = smoothstep(inside, -soft, soft) * (0.75 + 0.25 * np.sqrt(np.clip(2 * inside / lesion.diameter, 0, 1)))
     # The lesion replaces part of the tissue it grew in, so its inside is smoother than its surroundings.
     mean = float((body * part).sum() / body.sum())
-    level = max(mean + LEAST_CONTRAST, lesion.contrast)
+    level = max(mean + LEAST_CONTRAST, lesion.brightness)
     part += np.float32(0.85) * body * (np.float32(level) - part)
     if lesion.shape == "spiculated":
         part += np.float32(0.15) * spicules(rng, border, inside, window)
@@ -134,7 +134,7 @@ def draw_distortion(
     window = grid.around(border.x, border.y, 2 * border.reach + 2)
     inside = border.distance(window.x, window.y)
     lines = spicules(rng, border, inside, window, start=0.1)
-    value[window.slices] += np.float32(0.3 * lesion.contrast) * lines
+    value[window.slices] += np.float32(0.3 * lesion.brightness) * lines
 
 
 def spicules(

@@ -1,0 +1,86 @@
+"""A dry run of every config and every profile, exact once `plan` has run; and the light footprint of planning."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from mammoseg.datasets.phantom import make_release
+from mammoseg.files import write_csv
+
+CONFIGS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "config").rglob("*.yaml"))
+PROFILES = sorted(p.name for p in (ROOT / "profiles").iterdir())
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Releases under the names that the configs use."""
+    root = tmp_path_factory.mktemp("data")
+    make_release(root / "OUDSM", "oulu", patients=12, seed=1, rows=128, columns=104)
+    make_release(root / "INbreast Release 1.0", "inbreast", patients=2, seed=2, rows=128, columns=104)
+    rows = []
+    for p in range(12):
+        cv2.imwrite(str(root / f"{p}.png"), np.arange(64 * 64, dtype=np.uint16).reshape(64, 64))
+        cv2.imwrite(str(root / f"{p}_mask.png"), np.eye(64, dtype=np.uint8) * 255)
+        rows.append({"image": f"{p}.png", "mask": f"{p}_mask.png", "patient": f"p{p}"})
+    write_csv(root / "manifest.csv", ("image", "mask", "patient"), rows)
+    return root
+
+
+def snakemake(folder, *arguments):
+    command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-d", folder, *arguments]
+    ran = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    assert ran.returncode == 0, ran.stdout
+    return ran.stdout
+
+
+def planned_jobs(output: str) -> Counter:
+    """The table of jobs that a dry run prints."""
+    return Counter({name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", output, re.M)})
+
+
+def on(config, data):
+    given = [] if config == "config/demo.yaml" else ["--config", f"data_root={data}"]
+    return ["--configfile", ROOT / config, *given, "-c", "2"]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_config_is_planned_exactly(config, data, tmp_path):
+    snakemake(tmp_path, *on(config, data), "plan")
+    jobs = planned_jobs(snakemake(tmp_path, *on(config, data), "-n"))
+    one = config.endswith("cdd_cesm_one.yaml")
+    assert jobs["train_fold"] == (3 if one else 20)
+    assert jobs["index_dataset"] == jobs["assign_folds"] == 0
+    assert jobs["write_report"] == jobs["summarise_scores"] == jobs["pack_training"] == 1
+    assert jobs["render_png"] == jobs["inject_voi_lut"] > 0
+
+
+@pytest.fixture(scope="module")
+def study(data, tmp_path_factory):
+    """The paper's study on phantoms, planned."""
+    folder = tmp_path_factory.mktemp("study")
+    snakemake(folder, *on("config/config.yaml", data), "plan")
+    return folder
+
+
+@pytest.mark.parametrize("target", ["index", "plan", "render", "train", "predict", "tables", "report", "relock"])
+def test_every_target_can_be_asked_for(target, data, study):
+    snakemake(study, *on("config/config.yaml", data), "-n", target)
+
+
+def test_the_index_alone_locks_nothing(data, tmp_path):
+    snakemake(tmp_path, *on("config/config.yaml", data), "index")
+    assert not (tmp_path / "results/cohort.lock.json").exists()
+    assert (tmp_path / "results/oudsm/index.csv").exists()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_is_dry_run_clean(profile, data, study):
+    config = ["--configfile", ROOT / "config/config.yaml", "--config", f"data_root={data}"]
+    jobs = planned_jobs(snakemake(study, *config, "-n", "--workflow-profile", ROOT / "profiles" / profile))
+    assert jobs["train_fold"] == 20
