@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 
 from mammoseg.datasets.phantom.anatomy import BreastView, smoothstep
@@ -43,13 +44,14 @@ def draw_vessels(rng: np.random.Generator, breast: BreastView, value: np.ndarray
     lines = []
     for _ in range(rng.integers(2, 5)):
         start = np.array(random_place(rng, breast, 0.1, 0.5))
-        direction = rng.uniform(-1.0, 1.0) + np.cumsum(rng.normal(0, 0.22, 14))
-        step = rng.uniform(4, 7)
+        direction = rng.uniform(-1.0, 1.0) + np.cumsum(rng.normal(0, 0.11, 56))
+        step = rng.uniform(1.0, 1.8)
         points = start + step * np.cumsum(np.column_stack([np.cos(direction), np.sin(direction)]), axis=0)
         lines.append((points, rng.uniform(1.0, 2.4)))
-    value += np.float32(rng.uniform(0.05, 0.09)) * grid.lines(lines)
+    tubes = cv2.GaussianBlur(grid.lines(lines), None, 0.35 / grid.spacing)
+    value += np.float32(rng.uniform(0.06, 0.11)) * tubes
     if rng.random() < 0.25:
-        along = lines[0][0]
+        along = lines[0][0][::3]
         draw_spots(np.column_stack([along, rng.uniform(0.3, 0.8, len(along))]), 0.3, value, grid)
 
 

@@ -9,6 +9,8 @@ from mammoseg.datasets.phantom.seeds import generator
 
 # Breasts with a mass, by the patient's number modulo 10: about 30 % of the images show none, in a small release too.
 AFFECTED = ("LR", "LR", "R", "LR", "", "LR", "L", "LR", "LR", "R")
+# Findings that are no masses, by the number modulo 4, in every third breast: all of them among four patients.
+OTHERS = ("distortion", "cluster", "cluster", "single")
 PLAN, BODY, VIEW, BORDER, TISSUE = range(5)  # purposes of random streams
 
 
@@ -87,8 +89,8 @@ def make_patient(seed: int, number: int, size: float) -> Patient:
             found.append(lesions.mass(rng, posterior=number % 10 == 1 and name == "R"))
             if rng.random() < 0.12:
                 found.append(lesions.mass(rng))
-        if rng.random() < 0.3:
-            found.append(lesions.other_finding(rng))
+        if (number + 2 * side) % 3 == 0:
+            found.append(lesions.other_finding(rng, OTHERS[number % len(OTHERS)]))
         breasts[name] = tuple(found)
     exams = 2 if number % 8 == 5 else 1
     return Patient(seed, number, exams, habitus(generator(seed, number, BODY), size), breasts)
