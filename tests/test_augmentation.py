@@ -1,4 +1,4 @@
-"""The augmentation table on SOLT 0.2.1, and the traps that SPEC.md 7 lists."""
+"""The augmentation table on SOLT 0.2.1, and its traps."""
 
 import random
 from collections import Counter

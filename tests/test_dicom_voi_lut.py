@@ -65,7 +65,7 @@ def test_padded_lower_case_function():
 
 
 def test_first_of_several_windows():
-    # As a GE mammogram has them (DATASETS.md 7).
+    # As a GE mammogram has them.
     ds = make_dicom(ramp(), WindowCenter=[3703, 3745], WindowWidth=[900, 750], VOILUTFunction="SIGMOID")
     ds.WindowCenterWidthExplanation = ["NORMAL", "HARDER"]
     assert_rendered(ds, 0, 4095)

@@ -1,4 +1,4 @@
-"""INbreast: a small release with the traps of DATASETS.md 1 and 9; what is expected is written down by hand."""
+"""INbreast: a small release with its known traps; what is expected is written down by hand."""
 
 import logging
 import plistlib

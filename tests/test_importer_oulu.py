@@ -1,4 +1,4 @@
-"""Oulu annotation tool: a small release with the traps of DATASETS.md 3 and 9; what is expected is written by hand."""
+"""Oulu annotation tool: a small release with its known traps; what is expected is written by hand."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Synthetic releases on disk: against DATASETS.md 1 and 3, pydicom and SimpleITK, and our importers."""
+"""Synthetic releases on disk: against the formats as published, pydicom and SimpleITK, and our importers."""
 
 import csv
 import hashlib
@@ -207,7 +207,7 @@ def test_oulu_tables(oulu):
 
 
 def oulu_side(ds):
-    """Laterality by the annotation tool's three rules (DATASETS.md 3)."""
+    """Laterality by the annotation tool's three rules."""
     if "AcquisitionDeviceProcessingDescription" in ds and not ds.get("ViewPosition"):
         return {"SIN": "L", "DEX": "R"}[ds.AcquisitionDeviceProcessingDescription.split(" ")[1]]
     return ds.ViewPosition[0] if "ImageLaterality" not in ds else ds.ImageLaterality

@@ -2,6 +2,8 @@
 
 import base64
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import pytest
@@ -279,3 +281,24 @@ def test_installed_versions_are_real():
 
     found = installed_versions(("numpy", "no-such-package-anywhere"))
     assert found == {"numpy": numpy.__version__}
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed (make system-deps)")
+def test_in_a_browser_without_a_network_the_page_is_whole(study, tmp_path):
+    record = study()
+    build_report(record, tmp_path / "report.html")
+    command = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--no-first-run",
+    ]
+    offline = ["--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    dom = subprocess.run(
+        [*command, *offline, f"file://{tmp_path}/report.html"], check=True, capture_output=True, text=True, timeout=120
+    )
+    assert "Study &amp; results" in dom.stdout
+    assert "ERR_" not in dom.stdout
+    assert dom.stdout.count("<img") == len(record.figures)

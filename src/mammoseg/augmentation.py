@@ -1,4 +1,4 @@
-"""The paper's augmentation (SPEC.md 7) on SOLT 0.2.1, and the one door for its randomness.
+"""The paper's augmentation on SOLT 0.2.1, and the one door for its randomness.
 
 SOLT draws from Python's global `random` and from generators seeded by it, and keeps what it drew in its objects.
 `augment` seeds around the call, so that a sample depends on its seed alone, whatever was drawn before it.

@@ -19,7 +19,7 @@ class Letterbox:
 
     The image is padded to a square at the bottom and on the side away from the chest wall, then resized. Pixel centres
     correspond: original coordinate x lies at (x + 0.5) · side / max(rows, columns) − 0.5 (plus the padding, where that is
-    on the left). SPEC.md 2.4.
+    on the left).
 
     Parameters
     ----------

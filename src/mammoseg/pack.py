@@ -64,7 +64,7 @@ class Pack:
 
 
 def to_8bit(image: np.ndarray) -> np.ndarray:
-    """The picture as the network sees it: round(v / 257), so that 0..65535 becomes 0..255 (SPEC.md 2.5).
+    """The picture as the network sees it: round(v / 257), so that 0..65535 becomes 0..255.
 
     `image` is uint16 of any shape; 257 is odd, so that no value lies halfway between two.
     """

@@ -1,4 +1,4 @@
-"""INbreast (Moreira et al. 2012) as released and as mirrored: DATASETS.md 1."""
+"""INbreast (Moreira et al. 2012) as released and as mirrored."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""Releases of the Oulu annotation tool (MIPT-Oulu/MammogramAnnotationTool_public): DATASETS.md 3."""
+"""Releases of the Oulu annotation tool (MIPT-Oulu/MammogramAnnotationTool_public)."""
 
 import logging
 from pathlib import PurePosixPath

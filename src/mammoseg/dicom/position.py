@@ -25,7 +25,7 @@ def laterality_and_view(header: Dataset) -> tuple[str, str]:
 
     ViewPosition may be a view, or side and view in one word (RMLO). Where it is empty, some devices write both into
     AcquisitionDeviceProcessingDescription ("MLO SIN", "CC DEX"); last comes ViewCodeSequence. The side is
-    ImageLaterality's, then Laterality's, then what came with the view. DATASETS.md 3 and 7.
+    ImageLaterality's, then Laterality's, then what came with the view.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """From stored pixels to what a viewer shows, as the standard defines it, in 16 bit.
 
-Modality LUT, then one VOI transformation, then one inversion (SPEC.md 2.2). All three depend on a pixel's value alone, so
+Modality LUT, then one VOI transformation, then one inversion. All three depend on a pixel's value alone, so
 they are computed once for every word a pixel can hold, in float64, and the image is one table lookup.
 """
 

@@ -176,7 +176,7 @@ def sigmoid_table(center: float, width: float, entries: int) -> np.ndarray:
     """The table that is injected where a file has no windowing: a sigmoid that maps 0 to 0 and the last entry to 65535.
 
     y(x) = (s(x) − s(0)) / (s(entries − 1) − s(0)) · 65535, s(x) = 1 / (1 + exp(−4 (x − center) / width)). The paper injects
-    an unpublished Siemens table; this is our stand-in for it (SPEC.md 2.1).
+    an unpublished Siemens table; this is our stand-in for it.
 
     Parameters
     ----------

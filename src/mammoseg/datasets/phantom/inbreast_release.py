@@ -1,4 +1,4 @@
-"""Site B: a release as INbreast came (DATASETS.md 1), with its quirks.
+"""Site B: a release as INbreast came, with its quirks.
 
 Besides the layout: `ML` in a file's name is `MLO` in the table; one view from below, one repeated exposure; a patient with
 two dates; blanks for ACR; regions without name and without points; a mass whose outline leaves the image.

@@ -14,7 +14,7 @@ from mammoseg.datasets.phantom.shapes import StarShape, ellipse, scaled, wavy
 
 MASS_SHAPES = {"round": 0.2, "oval": 0.3, "lobulated": 0.25, "spiculated": 0.25}  # share of each
 MALIGNANT_SHARE = {"round": 0.15, "oval": 0.15, "lobulated": 0.5, "spiculated": 0.95}
-MARGIN_MM = {"round": 1.0, "oval": 1.0, "lobulated": 1.6, "spiculated": 2.5}  # half the width of the soft border
+MARGIN_MM = {"round": 0.7, "oval": 0.7, "lobulated": 1.2, "spiculated": 2.0}  # half the width of the soft border
 LEAST_CONTRAST = 0.14
 SMALLEST_MM, LARGEST_MM = 3.0, 40.0
 
@@ -63,7 +63,7 @@ def mass(rng: np.random.Generator, posterior: bool = False) -> Lesion:
     hidden = str(rng.choice(["", "CC", "MLO"], p=[0.94, 0.03, 0.03]))  # some masses are seen in one view only
     if hidden and not posterior:
         del angle[hidden]
-    return Lesion("mass", pathology, shape, diameter, rng.uniform(0.62, 0.78), outwards, angle, rng.random() < 0.3)
+    return Lesion("mass", pathology, shape, diameter, rng.uniform(0.58, 0.74), outwards, angle, rng.random() < 0.3)
 
 
 def other_finding(rng: np.random.Generator, shape: str) -> Lesion:
@@ -122,7 +122,7 @@ def draw_mass(rng: np.random.Generator, lesion: Lesion, border: StarShape, value
     # The lesion replaces part of the tissue it grew in, so its inside is smoother than its surroundings.
     mean = float((body * part).sum() / body.sum())
     level = max(mean + LEAST_CONTRAST, lesion.brightness)
-    part += np.float32(0.7) * body * (np.float32(level) - part)
+    part += np.float32(0.85) * body * (np.float32(level) - part)
     if lesion.shape == "spiculated":
         part += np.float32(0.15) * spicules(rng, border, inside, window)
 

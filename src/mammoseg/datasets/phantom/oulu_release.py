@@ -1,4 +1,4 @@
-"""Site A: a release as the Oulu annotation tool leaves it (DATASETS.md 3), its DICOMs as several vendors write them.
+"""Site A: a release as the Oulu annotation tool leaves it, its DICOMs as several vendors write them.
 
 Windowing, photometric interpretation and transfer syntax change from image to image, so that even a release of two
 patients holds all of them.

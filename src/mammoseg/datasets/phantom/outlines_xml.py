@@ -1,4 +1,4 @@
-"""Outlines as OsiriX exports them: Apple property lists of regions of interest (DATASETS.md 1.5 to 1.7)."""
+"""Outlines as OsiriX exports them: Apple property lists of regions of interest."""
 
 import plistlib
 
