@@ -211,6 +211,14 @@ def test_losing_all_bookkeeping_costs_a_pass_without_work(study):
     assert tables(study) == before
 
 
+def test_snakemakes_own_report_opens_offline_with_our_captions(study):
+    study.run("--report", "snakemake-report.html")
+    page = (study.folder / "snakemake-report.html").read_text()
+    assert "tables/segmentation.csv" in page
+    assert "figures/cases_site-a.png" in page
+    assert "brightness threshold" in page
+
+
 def test_same_seed_same_tables_bit_for_bit(study, tmp_path):
     twin = TinyStudy(tmp_path / "twin", patients={"site-a": 1, "site-b": 1}, config=study.config)
     for dataset in study.config["datasets"]:
