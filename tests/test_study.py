@@ -68,6 +68,13 @@ def test_a_mistake_gets_one_sentence(config, schema, path, value, said):
     assert "\n" not in str(mistake.value)
 
 
+@pytest.mark.parametrize(("given", "meant"), [(True, True), ("true", True), ("False", False), (None, False)])
+def test_extend_cohort_as_the_command_line_gives_it(config, schema, given, meant):
+    if given is not None:
+        config["extend_cohort"] = given
+    assert Study(config, schema).extend_cohort is meant
+
+
 def test_a_missing_section_is_named(config, schema):
     del config["splits"]["folds"]
     with pytest.raises(UserError, match="config key splits.folds is missing"):

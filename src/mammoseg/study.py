@@ -75,6 +75,7 @@ class Study:
     """
 
     def __init__(self, config: Mapping, schema: Mapping):
+        config = _with_truths(config)
         check_schema(config, schema)
         self.config = config
         self.results = Path(config["results_dir"])
@@ -85,7 +86,7 @@ class Study:
         self.augmentation: Mapping = config["augmentation"]
         self.normalisation: Mapping = config["normalisation"]
         self.ensemble: Mapping = config["ensemble"]
-        self.extend_cohort: bool = config.get("extend_cohort", False)
+        self.extend_cohort: bool = config["extend_cohort"]
         self.datasets = {d["name"]: _dataset(d, config) for d in config["datasets"]}
         self.models = {m["name"]: _model(m, config["training"]) for m in config["models"]}
         self._check_datasets()
@@ -199,6 +200,13 @@ class Study:
                 raise UserError(
                     f"{key}: the schedule has no epoch; set combined_epochs or focal_tversky_epochs above 0"
                 )
+
+
+def _with_truths(config: Mapping) -> dict:
+    """A copy in which `extend_cohort` is a truth value: on the command line Snakemake leaves ``true`` a text."""
+    texts = {"true": True, "false": False}
+    given = config.get("extend_cohort", False)
+    return {**config, "extend_cohort": texts.get(given.lower(), given) if isinstance(given, str) else given}
 
 
 def _dataset(entry: Mapping, config: Mapping) -> DataSet:

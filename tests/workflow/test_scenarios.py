@@ -33,11 +33,11 @@ def image_of(study: TinyStudy, role: str, dataset: str = "site-a", with_mass: bo
 
 
 def change_pixels(path) -> None:
-    """Make an image darker by a quarter, whatever its transfer syntax."""
+    """Turn an image upside down, whatever its transfer syntax; twice gives other bytes but the old pixels."""
     ds = pydicom.dcmread(path)
     if ds.file_meta.TransferSyntaxUID.is_compressed:
         ds.decompress(generate_instance_uid=False)
-    ds.PixelData = (ds.pixel_array * 3 // 4).astype(ds.pixel_array.dtype).tobytes()
+    ds.PixelData = ds.pixel_array[::-1].tobytes()
     ds.save_as(path)
 
 
