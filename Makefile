@@ -4,6 +4,8 @@ BIN := .venv/bin
 READY := .venv/.installed
 CORES ?= $(shell nproc 2>/dev/null || echo 2)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+# Every job is a Python of its own: without compiled modules each would spend ten seconds more on its imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test lint lock clean system-deps
 
