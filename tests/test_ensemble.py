@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from mammoseg.ensemble import combine, from_png16, mask_of, predict, predict_each, to_png16
+from mammoseg.ensemble import combine, predict, predict_each
 from mammoseg.fold_model import FoldModel
 
 
@@ -82,30 +82,3 @@ def test_wrong_calls():
         predict(models(0.5), BLACK, "median", 4)
     with pytest.raises(ValueError, match="one model"):
         predict([], BLACK, "vote", 4)
-
-
-def test_sixteen_bits_and_back():
-    p = np.linspace(0, 1, 100_001, dtype=np.float32)
-    stored = to_png16(p)
-    assert stored.dtype == np.uint16
-    assert (stored[0], stored[-1]) == (0, 65535)
-    assert np.abs(from_png16(stored) - p.astype(float)).max() <= 0.5 / 65535 + 1e-7
-    np.testing.assert_array_equal(to_png16(from_png16(np.arange(65536, dtype=np.uint16))), np.arange(65536))
-
-
-@pytest.mark.parametrize("k", range(1, 11))
-def test_a_share_of_votes_equal_to_the_threshold_is_mass(k):
-    """Two of four, three of five …: equality counts, before and after the 16 bits."""
-    for n in range(k, 11):
-        votes = combine(torch.tensor([1.0] * k + [-1.0] * (n - k))[:, None], "vote").numpy()
-        assert mask_of(votes, k / n).all()
-        kept = from_png16(to_png16(votes))
-        assert mask_of(kept, 0.5).all() == (2 * k >= n)
-        if 65535 * k % n == 0:  # the share is one of the 65536 numbers that are kept
-            assert mask_of(kept, k / n).all()
-
-
-def test_the_half_is_mass_and_just_below_is_not():
-    p = np.array([0.5, np.nextafter(np.float32(0.5), np.float32(0))], np.float32)
-    np.testing.assert_array_equal(mask_of(p, 0.5), [True, False])
-    np.testing.assert_array_equal(mask_of(from_png16(to_png16(p)), 0.5), [True, False])

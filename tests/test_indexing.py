@@ -46,11 +46,12 @@ class Release:
     def save(self):
         write_csv(self.root / "manifest.csv", MANIFEST, self.rows)
 
-    def index(self, code="1", sha=None):
+    def index(self, code="1", sha=None, site="site", key=KEY):
         index = index_release(
             importer_for("manifest", self.root),
-            site="site",
-            key=KEY,
+            dataset="d",
+            site=site,
+            key=key,
             code=code,
             seen=load_seen(self.private / "seen.jsonl"),
             rendered_sha256=sha or rendered(self.public / "png"),
@@ -173,3 +174,29 @@ def test_a_source_row_gives_the_candidate_back(release):
     assert sorted((candidate_of(s) for s in index.sources), key=lambda c: c.image) == sorted(
         candidates, key=lambda c: c.image
     )
+
+
+def test_another_site_or_key_renames_everybody_though_nothing_is_opened(release):
+    release.index()
+    before = release.rows_by_id()
+    for changed in ({"site": "other"}, {"key": b"x" * 32}):
+        assert release.index(**changed).opened == 0
+        after = release.rows_by_id()
+        assert not set(before) & set(after)
+        assert not {r["patient_id"] for r in before.values()} & {r["patient_id"] for r in after.values()}
+    release.index()
+    assert release.rows_by_id() == before
+
+
+def test_a_link_that_leads_nowhere_is_set_aside(release):
+    image = release.root / "images/patient1_CC.png"
+    image.unlink()
+    image.symlink_to(release.root / "gone.png")
+    assert len(release.index().rows) == 5
+
+
+def test_a_memory_of_another_version_is_forgotten(release):
+    release.index()
+    memory = release.private / "seen.jsonl"
+    memory.write_text(memory.read_text().replace('"stamp"', '"stamp_of_old"'))
+    assert release.index().opened == 6

@@ -20,3 +20,15 @@ def test_listing_sees_what_a_release_can_do(tmp_path):
     root.rename(tmp_path / "moved")
     assert listing(tmp_path / "moved") == seen[-1], "a release that was moved as a whole is the same"
     assert listing(root) == "absent"
+
+
+def test_a_linked_file_counts_as_the_file_behind_it(tmp_path):
+    root, far = tmp_path / "release", tmp_path / "far.dcm"
+    root.mkdir()
+    far.write_bytes(b"one")
+    (root / "1.dcm").symlink_to(far)
+    before = listing(root)
+    far.write_bytes(b"other")
+    assert listing(root) != before
+    far.unlink()
+    assert listing(root) not in (before, "absent")

@@ -199,3 +199,41 @@ def test_what_is_set_aside_has_a_digest_of_its_own(indexes):
 
     none, one = digest([]), digest([{"file": "1", "reason": "duplicate", "explanation": "x"}])
     assert {u for u in none if none[u] != one[u]} == {("site-a", "index")}
+
+
+def test_a_second_data_set_of_the_same_site_keeps_the_cohort_and_those_who_wait_apart(indexes):
+    before = plan_of({"site-a": indexes["site-a"]})
+    known = [r for r in indexes["site-a"] if r["patient_id"] in ("a001", "a002", "a003")]
+    second = [{**r, "image_id": f"second-{r['image_id']}"} for r in known] + site("z", 3)
+    after = make_plan(
+        {"site-a": indexes["site-a"], "more": second}, {"site-a": [], "more": []}, {"site-a": "train", "more": "train"},
+        before.splits, before.shards, **SETTINGS,
+    )  # fmt: skip
+    where = {(r["dataset"], r["patient_id"]): r["role"] for r in after.splits}
+    members = defaultdict(set)
+    for r in after.shards:
+        members[r["dataset"], r["shard"]].add(where[r["dataset"], r["patient_id"]] == "new")
+    assert all(len(kinds) == 1 for kinds in members.values())
+    assert {where["more", p] for p in ("z000", "z001", "z002")} == {"new"}
+
+
+def test_who_is_only_predicted_may_be_a_training_patient_and_keeps_her_fold(indexes):
+    roles = {"site-a": "train", "later": "predict"}
+    everyone = {
+        "site-a": indexes["site-a"],
+        "later": [{**r, "image_id": f"l{r['image_id']}"} for r in indexes["site-a"]],
+    }
+    plan = make_plan(everyone, dict.fromkeys(everyone, ()), roles, [], [], **SETTINGS)
+    cohort = {r["patient_id"]: (r["role"], r["fold"]) for r in plan.splits if r["dataset"] == "site-a"}
+    for r in plan.splits:
+        if r["dataset"] == "later":
+            role, fold = cohort[r["patient_id"]]
+            assert (r["role"], r["fold"]) == ("predict", fold if role == "train" else "")
+
+
+def test_a_lock_edited_by_hand_is_refused(indexes):
+    plan = plan_of(indexes)
+    trained = next(r for r in plan.splits if r["role"] == "train")
+    plan.splits.append({**trained, "role": "holdout", "fold": ""})
+    with pytest.raises(UserError, match=f"patient {trained['patient_id']} is on both sides"):
+        plan_of(indexes, plan)

@@ -174,7 +174,10 @@ def test_fetch_from_a_file(tmp_path):
         "source_sha256": sha256(file.read_bytes()),
     }
     assert json.loads((tmp_path / "weights/gmic-resnet22_gmic.json").read_text()) == record
-    assert {p.name for p in tensors.parent.iterdir()} == {"gmic-resnet22_gmic.safetensors", "gmic-resnet22_gmic.json"}
+    assert {p.name for p in tensors.parent.glob("[!.]*")} == {
+        "gmic-resnet22_gmic.safetensors",
+        "gmic-resnet22_gmic.json",
+    }
 
     model = build_model(GMIC, "unet", weights=tensors)
     expected = {k.removeprefix("ds_net."): v for k, v in gmic_state(seed=2).items() if k.startswith("ds_net.")}
@@ -258,7 +261,7 @@ def test_random_downloads_nothing_and_says_so(weights, encoder, tmp_path, no_net
     record = fetch(weights, encoder, asked, tmp_path)
     assert record["status"] == "random"
     assert record["sha256"] is record["file"] is None
-    assert [p.name for p in tmp_path.iterdir()] == [f"{weights}-{encoder}.json"]
+    assert [p.name for p in tmp_path.glob("[!.]*")] == [f"{weights}-{encoder}.json"]
     assert json.loads((tmp_path / f"{weights}-{encoder}.json").read_text()) == record
 
 
@@ -565,3 +568,13 @@ def test_imagenet_from_the_file_that_the_message_asks_for(hub, tmp_path):
     record = fetch("imagenet", "resnet18", settings(imagenet={"file": str(tmp_path / "model.safetensors")}), tmp_path)
     fetched = safetensors.torch.load_file(tmp_path / record["file"])
     assert all(torch.equal(fetched[name], tensor) for name, tensor in state.items())
+
+
+def test_what_was_fetched_is_kept_though_snakemake_removed_the_record(tmp_path, no_network):
+    file = tmp_path / "sample_model_1.p"
+    file.write_bytes(saved(gmic_state(seed=2)))
+    record = fetch("gmic", GMIC, settings(gmic={"file": str(file)}), tmp_path / "weights")
+    (tmp_path / "weights/gmic-resnet22_gmic.json").unlink()
+    again = fetch("gmic", GMIC, settings("random"), tmp_path / "weights")
+    assert again == record
+    assert json.loads((tmp_path / "weights/gmic-resnet22_gmic.json").read_text()) == record

@@ -1,8 +1,4 @@
-"""From the models of the folds to one probability map per image.
-
-A map is kept as 16-bit PNG, and everything downstream starts from what was kept: mass is where the kept value / 65535 is
-at least the threshold.
-"""
+"""From the models of the folds to one probability map per image."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -69,18 +65,3 @@ def combine(logits: Tensor, average: str) -> Tensor:
     if average == "vote":
         probabilities = (probabilities >= VOTE).to(logits.dtype)
     return probabilities.mean(0)
-
-
-def to_png16(probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities in 0..1 as uint16, round(65535 p): what is kept of a map."""
-    return np.rint(np.asarray(probabilities, np.float64) * 65535).astype(np.uint16)
-
-
-def from_png16(stored: np.ndarray) -> np.ndarray:
-    """The probabilities, float32 in 0..1, of what `to_png16` made."""
-    return (stored / 65535).astype(np.float32)
-
-
-def mask_of(probabilities: np.ndarray, threshold: float) -> np.ndarray:
-    """Boolean mask: mass where the probability is at least `threshold`, equality included."""
-    return probabilities >= np.float32(threshold)

@@ -10,13 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mammoseg import __version__
 from mammoseg.errors import UserError
 from mammoseg.files import whole, write_csv, write_text
 from mammoseg.fingerprint import sha256
 from mammoseg.models import build_model
 
 HISTORY = ("epoch", "phase", "lr", "train_loss", "val_loss", "train_dice", "val_dice", "data_wait_share", "seconds")
-PACKAGES = ("mammoseg", "torch", "lightning", "segmentation-models-pytorch", "solt", "numpy", "opencv-python-headless")
+PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "solt", "numpy", "opencv-python-headless")
 
 
 class FoldModel(nn.Module):
@@ -107,7 +108,7 @@ def load_model(folder: str | os.PathLike, device: str | torch.device = "cpu") ->
 
 
 def _versions() -> dict[str, str]:
-    versions = {}
+    versions = {"mammoseg": __version__}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)

@@ -9,6 +9,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class Index:
 def index_release(
     importer: Importer,
     *,
+    dataset: str,
     site: str,
     key: bytes,
     code: str,
@@ -68,6 +70,8 @@ def index_release(
     Parameters
     ----------
     importer : Importer
+    dataset : str
+        Name of the data set: a picture has no UID, so its id is made of this and its place in the release.
     site : str
         Where the patients come from; pseudonyms are made per site.
     key : bytes
@@ -87,20 +91,28 @@ def index_release(
     index = Index()
     candidates, index.excluded = importer.candidates()
     known = {s.image: s for s in seen}
-    known_ids = {s.outcome["image_id"]: s for s in known.values() if "image_id" in s.outcome}
+    named = _Names(dataset, site, key)
+    known_ids: dict[str, Seen] = {}
+    for s in known.values():  # in the order of paths, so that of duplicates the accepted one counts
+        if "key" in s.outcome:
+            known_ids.setdefault(named.image(s), s)
     taken: set[str] = set()
     for candidate in sorted(candidates, key=lambda c: c.image):
-        entry = _look(importer, candidate, known.get(candidate.image), code, site, key, index)
-        if "image_id" in entry.outcome:
-            _keep_content(importer.root, entry, known_ids.get(entry.outcome["image_id"]), rendered_sha256)
+        try:
+            entry = _look(importer, candidate, known.get(candidate.image), code, index)
+        except OSError as bad:
+            index.excluded.append(SetAside(candidate.image, "unreadable", f"it cannot be read: {bad.strerror}"))
+            continue
+        if "key" in entry.outcome:
+            _keep_content(importer.root, entry, named.image(entry), known_ids.get(named.image(entry)), rendered_sha256)
         index.seen.append(entry)
         if "reason" in entry.outcome:
             index.excluded.append(SetAside(entry.image, entry.outcome["reason"], entry.outcome["explanation"]))
-        elif entry.outcome["image_id"] in taken:
+        elif (image_id := named.image(entry)) in taken:
             index.excluded.append(SetAside(entry.image, "duplicate", "another file of the release is the same image"))
         else:
-            taken.add(entry.outcome["image_id"])
-            _accept(index, entry, rendered_sha256)
+            taken.add(image_id)
+            _accept(index, entry, named, rendered_sha256)
     index.rows.sort(key=lambda r: r["image_id"])
     index.sources.sort(key=lambda r: r["image_id"])
     index.excluded.sort(key=lambda x: (x.path, x.reason))
@@ -111,7 +123,26 @@ def index_release(
     return index
 
 
-def _look(importer, candidate: Candidate, known: Seen | None, code, site, key, index: Index) -> Seen:
+@dataclass(frozen=True)
+class _Names:
+    """The pseudonyms of one data set. Made at every indexing, so that another site or key is never overlooked."""
+
+    dataset: str
+    site: str
+    key: bytes
+
+    def image(self, entry: Seen) -> str:
+        own = entry.outcome["key"]
+        return pseudonym(self.key, "image", self.site, f"{self.dataset}/{own}" if is_picture(entry.image) else own)
+
+    def patient(self, entry: Seen) -> str:
+        return pseudonym(self.key, "patient", self.site, entry.outcome["patient"])
+
+    def study(self, entry: Seen) -> str:
+        return pseudonym(self.key, "study", self.site, entry.outcome["study"])
+
+
+def _look(importer, candidate: Candidate, known: Seen | None, code, index: Index) -> Seen:
     """What came of a candidate: remembered where nothing changed, else found out by opening its files."""
     stamp = _stamp(importer.root / candidate.image)
     facts = dict(candidate.facts)
@@ -127,14 +158,14 @@ def _look(importer, candidate: Candidate, known: Seen | None, code, site, key, i
         return known
     index.opened += 1
     try:
-        outcome = _describe(importer, candidate, site, key)
+        outcome = _describe(importer, candidate)
     except Unusable as bad:
         outcome = {"reason": bad.reason, "explanation": bad.explanation}
     content = known.content if known and known.stamp == stamp else fingerprint.digest(stamp)
     return Seen(candidate.image, stamp, annotations, facts, content, outcome, code)
 
 
-def _describe(importer: Importer, candidate: Candidate, site: str, key: bytes) -> dict:
+def _describe(importer: Importer, candidate: Candidate) -> dict:
     path = importer.root / candidate.image
     if is_picture(path):
         header, windowing = None, "image"
@@ -143,29 +174,24 @@ def _describe(importer: Importer, candidate: Candidate, site: str, key: bytes) -
         header = read_header(path)
         rows, columns, windowing = int(header.Rows), int(header.Columns), windowing_of(header)
     case: Case = importer.describe(candidate, header)
-    return {
-        **asdict(case),
-        "image_id": pseudonym(key, "image", site, case.key),
-        "patient_id": pseudonym(key, "patient", site, case.patient),
-        "study_id": pseudonym(key, "study", site, case.study),
-        "rows": rows,
-        "columns": columns,
-        "windowing": windowing,
-    }
+    return {**asdict(case), "rows": rows, "columns": columns, "windowing": windowing}
 
 
-def _keep_content(root: Path, entry: Seen, known: Seen | None, rendered_sha256) -> None:
+def _keep_content(root: Path, entry: Seen, image_id: str, known: Seen | None, rendered_sha256) -> None:
     """Leave an image its content id where only its size, time, name or place changed, not its bytes."""
     if known is None or known.content == entry.content:
         return
-    if known.stamp == entry.stamp or rendered_sha256(entry.outcome["image_id"]) == fingerprint.sha256(
-        root / entry.image
-    ):
+    if known.stamp == entry.stamp or rendered_sha256(image_id) == fingerprint.sha256(root / entry.image):
         entry.content = known.content
 
 
-def _accept(index: Index, entry: Seen, rendered_sha256) -> None:
-    case = entry.outcome
+def _accept(index: Index, entry: Seen, named: _Names, rendered_sha256) -> None:
+    case = {
+        **entry.outcome,
+        "image_id": named.image(entry),
+        "patient_id": named.patient(entry),
+        "study_id": named.study(entry),
+    }
     annotations = fingerprint.digest([a[2] for a in entry.annotations]) if entry.annotations else ""
     index.rows.append(
         {
@@ -198,11 +224,12 @@ def candidate_of(source: Mapping[str, str]) -> Candidate:
 
 
 def load_seen(path: Path) -> list[Seen]:
-    """What the last indexing remembered; nothing where there was none."""
+    """What the last indexing remembered; nothing where there was none, or where another version wrote it."""
     if not path.exists():
         return []
-    with path.open(encoding="utf-8") as f:
+    with path.open(encoding="utf-8") as f, suppress(TypeError, json.JSONDecodeError):
         return [Seen(**json.loads(line)) for line in f]
+    return []
 
 
 def write_index(index: Index, public: Path, private: Path) -> None:

@@ -18,6 +18,10 @@ def listing(root: Path) -> str:
                 if e.is_dir(follow_symlinks=False):
                     folders.append(e.path)
                 else:
-                    stat = e.stat(follow_symlinks=False)
-                    found.append(f"{e.path[start:]}|{stat.st_size}|{stat.st_mtime_ns}")
+                    try:
+                        stat = e.stat()  # of the file behind a link
+                    except OSError:
+                        found.append(f"{e.path[start:]}|broken")
+                    else:
+                        found.append(f"{e.path[start:]}|{stat.st_size}|{stat.st_mtime_ns}")
     return fingerprint.of_parts(found)

@@ -54,7 +54,8 @@ def images_to_predict(manifests: Iterable[Path], splits: Iterable[Mapping], data
         for row in read_csv(manifest):
             if row["status"] == "ok":
                 role, fold = place[row["patient_id"]]
-                part, by = ("out_of_fold", f"fold{fold}") if role == "train" else (role, ENSEMBLE)
+                part = "out_of_fold" if role == "train" else role
+                by = f"fold{fold}" if fold else ENSEMBLE
                 shown.append(Shown(row, manifest.parent / f"{row['image_id']}.png", part, by))
     return sorted(shown, key=lambda s: s.id)
 
@@ -93,7 +94,8 @@ def predict_dataset(
     facts = [json.loads(m.read_text()) for m in models]
     prints = [[f["tensors_sha256"], f["normalisation"]] for f in facts]
     for k, f in enumerate(facts):
-        _refuse_seen(f, {s.row["patient_id"] for s in shown if s.made_by in (ENSEMBLE, f"fold{k}")}, k)
+        for by, seen in ((f"fold{k}", ("training",)), (ENSEMBLE, ("training", "validation"))):
+            _refuse_seen(f, seen, {s.row["patient_id"] for s in shown if s.made_by == by}, k)
     keeper, rows, todo = ImageKeeper(folder, COLUMNS), [], {}
     for s in shown:
         seen_by = [prints, average] if s.made_by == ENSEMBLE else [prints[int(s.made_by.removeprefix("fold"))]]
@@ -117,19 +119,24 @@ def predict_dataset(
     return sum(map(len, todo.values()))
 
 
-def _refuse_seen(facts: Mapping, patients: set[str], fold: int) -> None:
+def _refuse_seen(facts: Mapping, how: Sequence[str], patients: set[str], fold: int) -> None:
     """Raise UserError where a fold model is about to be tested on a patient it was trained on or chosen by."""
-    seen = set(facts["patients"]["training"])
+    seen = {p for part in how for p in facts["patients"][part]}
     if both := sorted(seen & patients):
         raise UserError(
-            f"fold {fold} of {facts['model']['name']} was trained on patient {both[0]}, whom it would now be tested on "
+            f"fold {fold} of {facts['model']['name']} was made with patient {both[0]}, whom it would now be tested on "
             f"({len(both)} such patients): the models do not belong to this splits.csv; run again to retrain them"
         )
 
 
+def to_16bit(probability: np.ndarray) -> np.ndarray:
+    """round(65535 p) as uint16, of probabilities 0..1; `scoring.binarise` rounds a threshold in the same way."""
+    return np.rint(probability.astype(np.float64) * 65535).astype(np.uint16)
+
+
 def _write_map(path: Path, probability: np.ndarray) -> str:
-    """Write round(65535 p) as a 16-bit PNG; SHA-256 of the file."""
+    """Write a probability map as a 16-bit PNG; SHA-256 of the file."""
     with whole(path) as part:
-        if not cv2.imwrite(str(part), np.rint(probability * 65535).astype(np.uint16)):
+        if not cv2.imwrite(str(part), to_16bit(probability)):
             raise OSError(f"could not write {path.name}")
     return fingerprint.sha256(path)

@@ -94,7 +94,7 @@ def check_networks(study: Study) -> None:
 
         for m in others:
             try:
-                check_model(m.encoder, m.decoder, m.stem)
+                check_model(m.encoder, m.decoder, m.stem, side=study.image["side"])
             except UserError as mistake:
                 raise UserError(f"model {m.name}: {mistake}") from None
 

@@ -136,7 +136,14 @@ def render_shard(
     todo = []
     for image in images:
         injection = injections[image.id]
-        made_from = [image.index["content"], image.index["annotations"], injection["fingerprint"], dict(recipe), code]
+        made_from = [
+            image.index["content"],
+            image.index["annotations"],
+            injection["fingerprint"],
+            injection["status"],
+            dict(recipe),
+            code,
+        ]
         print_ = fingerprint.digest(made_from)
         old = keeper.known(image.id, "recipe", print_)
         if old and all((folder / f).is_file() for f in _files(old)):
@@ -173,13 +180,13 @@ def _pooled(work: Callable[..., dict], todo: Mapping[int, tuple], workers: int) 
     return made
 
 
-def _crashed(image: Image, _injected: Path | None, _injection: Mapping, print_: str) -> dict:
+def _crashed(image: Image, *_: object) -> dict:
     row = {c: image.index[c] for c in (*CARRIED, "rows", "columns")}
     return {
         **row,
         "status": "decoder_crashed",
         "explanation": "the decoder ended abnormally: the file is damaged",
-        "recipe": print_,
+        "recipe": "",  # not remembered: a process that was killed for its memory looks the same, so it is tried again
     }
 
 

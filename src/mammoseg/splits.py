@@ -61,6 +61,8 @@ def make_plan(
         No mass at all, fewer patients than folds, a vanished patient of the cohort, a patient on both sides.
     """
     plan = Plan()
+    locked_splits = list(locked_splits)
+    refuse_overlap(locked_splits)
     training = [d for d in sorted(indexes) if roles[d] == "train"]
     patients = {d: sorted({r["patient_id"] for r in indexes[d]}) for d in indexes}
     cohort = {r["patient_id"]: (r["role"], r["fold"]) for r in locked_splits if r["role"] in ("train", "holdout")}
@@ -83,7 +85,9 @@ def make_plan(
 
     for d in sorted(indexes):
         for p in patients[d]:
-            role, fold = cohort.get(p, ("new", "")) if roles[d] == "train" else (roles[d], "")
+            part, fold = cohort.get(p, ("new", ""))
+            role = part if roles[d] == "train" else roles[d]
+            fold = fold if role in ("train", "predict") else ""  # who is only predicted, by a fold that did not see her
             plan.splits.append({"patient_id": p, "dataset": d, "role": role, "fold": fold})
     refuse_overlap(plan.splits)
 
@@ -178,11 +182,12 @@ def refuse_overlap(splits: Iterable[Row]) -> None:
 
     Parameters
     ----------
-    splits : rows of splits.csv
+    splits : rows of splits.csv. Whoever is only predicted, not tested on, may be a training patient too.
     """
     seen: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for r in splits:
-        seen[r["patient_id"]].add((r["role"], r["fold"]))
+        if r["role"] != "predict":
+            seen[r["patient_id"]].add((r["role"], r["fold"]))
     both = {p: places for p, places in seen.items() if len(places) > 1 and any(r == "train" for r, _ in places)}
     if both:
         patient, places = sorted(both.items())[0]
@@ -231,9 +236,10 @@ def _open_shards(dataset, role, patients, known, cohort, holdout, per_shard) -> 
     newcomers = defaultdict(list)
     for p in patients:
         if (dataset, p) not in known:
-            newcomers[part(p)].append(p)
-    for name, mine in newcomers.items():
-        taken = [int(s.rpartition("-")[2]) for (d, _), s in known.items() if d == dataset and s.startswith(f"{name}-")]
+            newcomers[part(p), p in cohort].append(p)  # nor does one mix the cohort and those who wait
+    for (name, _), mine in sorted(newcomers.items()):
+        so_far = {**known, **opened}.items()
+        taken = [int(s.rpartition("-")[2]) for (d, _), s in so_far if d == dataset and s.startswith(f"{name}-")]
         first = max(taken, default=-1) + 1
         opened |= {(dataset, p): f"{name}-{first + i // per_shard:05d}" for i, p in enumerate(mine)}
     return opened
@@ -255,7 +261,9 @@ def _work(indexes, splits, shard, folds, require_mass) -> list[dict]:
         for r in rows:
             unit = (d, shard[d, r["patient_id"]])
             made_from[unit].append(fingerprint.digest(dict(r)))
-            role[unit] = place[d, r["patient_id"]][0]
+            mine = place[d, r["patient_id"]][0]
+            if role.setdefault(unit, mine) != mine:
+                raise AssertionError(f"shard {unit} mixes {role[unit]} and {mine}")
     parts = defaultdict(list)
     for d, rows in indexes.items():
         for r in rows:

@@ -78,7 +78,7 @@ class Study:
         config = _with_truths(config)
         check_schema(config, schema)
         self.config = config
-        self.results = Path(config["results_dir"])
+        self.results = Path(config["results_dir"]).expanduser()
         self.seed: int = config["seed"]
         self.splits: Mapping = config["splits"]
         self.image: Mapping = config["image"]
@@ -89,6 +89,7 @@ class Study:
         self.extend_cohort: bool = config["extend_cohort"]
         self.datasets = {d["name"]: _dataset(d, config) for d in config["datasets"]}
         self.models = {m["name"]: _model(m, config["training"]) for m in config["models"]}
+        self._check_values()
         self._check_datasets()
         self._check_models()
 
@@ -163,6 +164,22 @@ class Study:
             "seed": self.seed,
         }
 
+    def _check_values(self) -> None:
+        """What a schema cannot say."""
+        for step, value in self.augmentation.items():
+            for key, pair in value.items() if isinstance(value, Mapping) else [("", value)]:
+                if isinstance(pair, list) and key != "kernels" and pair[0] > pair[1]:
+                    name = f"augmentation.{step}{f'.{key}' if key else ''}"
+                    raise UserError(f"config key {name} is {pair}; the lower value comes first: write {pair[::-1]}")
+        voi = self.image["voi_lut"]
+        if voi["kind"] == "sigmoid" and abs(voi["center"] - 2048) > 4 * voi["width"] + 2048:
+            raise UserError(
+                f"config key image.voi_lut: center {voi['center']} and width {voi['width']} show nothing of stored values "
+                "0 to 4095; move the center between them or widen it"
+            )
+        if any(c in str(self.results) for c in "{}"):
+            raise UserError(f"config key results_dir is {str(self.results)!r}; it must not hold braces")
+
     def _check_datasets(self) -> None:
         _refuse_repeated("datasets", [d["name"] for d in self.config["datasets"]])
         for i, d in enumerate(self.datasets.values()):
@@ -170,10 +187,11 @@ class Study:
                 raise UserError(
                     f"config key datasets[{i}].name is {d.name!r}, which is a folder of ours: choose another name"
                 )
-            if d.phantom and not d.root.is_relative_to(self.results):
+            phantoms = (self.results / "phantoms").resolve()
+            if d.phantom and phantoms not in d.root.resolve().parents:
                 raise UserError(
                     f"config key datasets[{i}].root is {str(d.root)!r}; a phantom is made anew there, so it must lie below "
-                    f"results_dir ({self.results})"
+                    f"{self.results / 'phantoms'}"
                 )
         if not self.with_role("train"):
             raise UserError("config key datasets: no data set has the role train; give one of them `role: train`")
@@ -212,7 +230,7 @@ def _with_truths(config: Mapping) -> dict:
 def _dataset(entry: Mapping, config: Mapping) -> DataSet:
     try:
         root = Path(entry["root"].format(data_root=config["data_root"]))
-    except (KeyError, IndexError, ValueError):
+    except (KeyError, IndexError, ValueError, AttributeError):
         raise UserError(
             f"config key datasets ({entry['name']}): root is {entry['root']!r}; the only placeholder is {{data_root}}"
         ) from None

@@ -211,11 +211,12 @@ def counterpart(
 ) -> Mapping[str, str] | None:
     """The published row that stands beside one of ours, or None.
 
-    OUDSM stands beside a holdout and INbreast beside INbreast as external data set, for the paper's four models trained from
-    the weights they are named for. Nothing stands beside phantoms.
+    OUDSM stands beside the holdout of a release in the Oulu layout and INbreast beside INbreast as external data set, for
+    the paper's four models trained from the weights they are named for. Nothing stands beside phantoms.
     """
     inbreast = facts["importer"] == "inbreast" or "inbreast" in dataset.lower()
-    data = "OUDSM" if part == "holdout" else "INbreast" if part == "external" and inbreast else None
+    oulu = facts["importer"] == "oulu"
+    data = "OUDSM" if part == "holdout" and oulu else "INbreast" if part == "external" and inbreast else None
     model = folds[0]["model"]
     if facts["phantom"] or replaced_weights(folds):
         return None

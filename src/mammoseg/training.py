@@ -133,7 +133,7 @@ def train_fold(
     fold_seed = derive_seed(seed, fold)
     device = choose_device(training["accelerator"])
     on_gpu = device.type == "cuda"
-    workers = _workers(training["workers"], threads)
+    workers = _workers(training["workers"], threads, on_gpu)
 
     with _own_state(device, threads), _quiet_lightning():
         torch.manual_seed(derive_seed(fold_seed, "weights"))
@@ -226,8 +226,9 @@ def _check_parts(rows: Mapping[str, list[int]], patients: Mapping[str, list[str]
         )
 
 
-def _workers(workers: int | str, threads: int) -> int:
-    return max(0, threads - 1) if workers == "auto" else workers
+def _workers(workers: int | str, threads: int, on_gpu: bool) -> int:
+    """Processes that augment: on a CPU none by default, since the steps themselves want all its threads."""
+    return (max(0, threads - 1) if on_gpu else 0) if workers == "auto" else workers
 
 
 def _trainer(training: Mapping[str, Any], epochs: int, device: torch.device, progress: bool | None) -> L.Trainer:

@@ -24,6 +24,11 @@ try:
 except UserError as mistake:
     raise WorkflowError(str(mistake)) from None
 
+if any(c.isspace() for c in sys.executable):
+    raise WorkflowError(
+        f"Snakemake cannot run scripts with the Python {sys.executable}: move the checkout to a path without spaces"
+    )
+
 R = str(STUDY.results)
 DATASETS = list(STUDY.datasets)
 SCORED = STUDY.with_role("train") + STUDY.with_role("external")
@@ -94,9 +99,10 @@ def made_by_a_rule(wildcards):
 def release(dataset):
     """What tells that a release has changed."""
     d = STUDY.datasets[dataset]
-    if d.phantom or not d.listing:
-        return dict(d.phantom or {})
-    return listing(d.folder)
+    if d.phantom:
+        return dict(d.phantom)
+    manifest = d.root.name if d.root != d.folder else ""
+    return [manifest, listing(d.folder) if d.listing else str(d.root)]
 
 
 def weights_record(wildcards):

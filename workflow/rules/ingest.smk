@@ -45,6 +45,7 @@ rule index_dataset:
             "index_dataset",
             importer=STUDY.datasets[w.dataset].importer,
             site=STUDY.datasets[w.dataset].site,
+            only_phantoms=STUDY.only_phantoms,
             release=release(w.dataset),
         ),
     message:

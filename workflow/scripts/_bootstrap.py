@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,8 @@ if SRC.is_dir() and str(SRC) not in sys.path:
 def job(snakemake) -> Iterator:
     """Give the study; log into the job's log file, and what a person wants to see on the terminal too.
 
-    A user's mistake ends the job with its one sentence. Anything else is a bug: its traceback goes into the log, its
-    name and the log's place onto the terminal.
+    A user's mistake ends the job with its one sentence. Anything else is a bug: its name goes onto the terminal, its
+    traceback into a log below private/, for either may name a path of the archive, and other logs may be shown around.
     """
     import yaml
 
@@ -36,21 +37,33 @@ def job(snakemake) -> Iterator:
     log.setLevel(logging.DEBUG)
     log.propagate = False
     log.handlers = [to_file, to_terminal]
+    study = None
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").addHandler(to_file)
     try:
         schema = yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
-        yield Study(snakemake.config, schema)
+        study = Study(snakemake.config, schema)
+        yield study
         log.debug("finished, mammoseg %s", __version__)
     except UserError as mistake:
-        log.error("%s", mistake)
+        print(f"mammoseg: {mistake}", file=sys.stderr)
+        log.removeHandler(to_terminal)
+        log.error("ended by a mistake; the sentence stands in %s", _keep_private(study, path, str(mistake)))
         sys.exit(1)
     except Exception as bug:
-        to_file.setLevel(logging.DEBUG)
+        place, kind = _keep_private(study, path, traceback.format_exc()), type(bug).__name__
+        print(f"mammoseg: rule {snakemake.rule} failed ({kind}); the traceback is in {place}", file=sys.stderr)
         log.removeHandler(to_terminal)
-        log.exception("the job failed")
-        print(
-            f"mammoseg: rule {snakemake.rule} failed ({type(bug).__name__}); the traceback is in {snakemake.log[0]}",
-            file=sys.stderr,
-        )
+        log.error("failed (%s); the traceback is in %s", kind, place)
         sys.exit(1)
+
+
+def _keep_private(study, log: Path, text: str) -> Path:
+    """Write `text` below private/, at the place that `log` has among the logs."""
+    if study is None:
+        return log
+    place = study.private / "logs" / log.relative_to(study.results / "logs")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    study.private.chmod(0o700)
+    place.write_text(text, encoding="utf-8")
+    return place

@@ -18,8 +18,10 @@ def main(name: str, importer: str, root: Path, site: str, public: Path, private:
     """Index the release at `root`; results go into the folders `public` and `private` of the data set."""
     key = PHANTOM_KEY if only_phantoms else load_or_create_key(private.parent / "key")
     private.mkdir(parents=True, exist_ok=True)
+    private.parent.chmod(0o700)
     index = index_release(
         importer_for(importer, root),
+        dataset=name,
         site=site,
         key=key,
         code=fingerprint.code(Path(__file__)),

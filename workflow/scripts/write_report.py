@@ -45,10 +45,15 @@ def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: 
             splits=read_csv(splits),
             figures=[_figure(path) for path in figures],
             config=config,
-            versions={"mammoseg": __version__, **installed_versions()},
+            versions={**installed_versions(), **_trained_with(folds), "mammoseg": __version__},
         ),
         html,
     )
+
+
+def _trained_with(folds: Mapping[str, Sequence[Mapping]]) -> Mapping[str, str]:
+    """Versions as the first model records them: this job's environment may hold no torch."""
+    return next(iter(folds.values()))[0]["versions"]
 
 
 def _figure(path: Path) -> ReportFigure:

@@ -53,10 +53,11 @@ def fetch(weights: str, encoder: str, settings: Mapping, target_folder: str | Pa
     """
     folder = Path(target_folder)
     _check_pair(weights, encoder, settings)
+    tensors = folder / f"{weights}-{encoder}.safetensors"
     if kept := _kept(weights, encoder, settings, folder):
+        _write_record(tensors, kept)
         return kept
 
-    tensors = folder / f"{weights}-{encoder}.safetensors"
     record = {"weights": weights, "encoder": encoder, "status": "random", "sha256": None, "file": None}
     record |= {"source": None, "source_sha256": None}
     obtained = _obtain(weights, encoder, settings, folder)
@@ -69,8 +70,18 @@ def fetch(weights: str, encoder: str, settings: Mapping, target_folder: str | Pa
             safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, part)
         record |= {"status": "found", "sha256": sha256(tensors), "file": tensors.name}
         record |= {"source": source, "source_sha256": source_sha256}
-    write_text(tensors.with_suffix(".json"), json.dumps(record, indent=2) + "\n")
+    _write_record(tensors, record)
     return record
+
+
+def _write_record(tensors: Path, record: Mapping) -> None:
+    """Write the record, and first a hidden copy: Snakemake removes a declared output before its job runs again."""
+    for name in (_memory(tensors.stem), f"{tensors.stem}.json"):
+        write_text(tensors.with_name(name), json.dumps(record, indent=2) + "\n")
+
+
+def _memory(name: str) -> str:
+    return f".{name}.json"
 
 
 def check_available(weights: str, encoder: str, settings: Mapping, target_folder: str | PathLike) -> None:
@@ -108,7 +119,7 @@ def _kept(weights: str, encoder: str, settings: Mapping, folder: Path) -> dict |
     """The record of an earlier fetch, where its tensors are whole and still what the settings ask for."""
     own = settings[weights]
     try:
-        record = json.loads((folder / f"{weights}-{encoder}.json").read_text(encoding="utf-8"))
+        record = json.loads((folder / _memory(f"{weights}-{encoder}")).read_text(encoding="utf-8"))
         if record["status"] != "found" or sha256(folder / record["file"]) != record["sha256"]:
             return None
         source, source_sha256 = record["source"], record["source_sha256"]
