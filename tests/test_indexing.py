@@ -200,3 +200,13 @@ def test_a_memory_of_another_version_is_forgotten(release):
     memory = release.private / "seen.jsonl"
     memory.write_text(memory.read_text().replace('"stamp"', '"stamp_of_old"'))
     assert release.index().opened == 6
+
+
+def test_whose_files_are_gone_can_still_be_looked_up(release):
+    release.index()
+    gone = release.rows.pop(0)["patient"]
+    release.rows = [r for r in release.rows if r["patient"] != gone]
+    release.save()
+    release.index()
+    assert gone in {r["patient"] for r in read_csv(release.private / "patients.csv")}
+    assert gone not in {r["patient"] for r in read_csv(release.private / "sources.csv")}

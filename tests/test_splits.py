@@ -101,7 +101,7 @@ def test_a_vanished_patient_of_the_cohort_stops_the_run(indexes):
     before = plan_of(indexes)
     gone = next(r["patient_id"] for r in before.splits if r["role"] == "train")
     indexes["site-a"] = [r for r in indexes["site-a"] if r["patient_id"] != gone]
-    with pytest.raises(UserError, match=f"patient {gone} of the locked cohort .* restore the files, or .*relock"):
+    with pytest.raises(UserError, match=f"patient {gone} of the locked cohort .* restore the files .*relock"):
         plan_of(indexes, before)
 
 

@@ -28,7 +28,8 @@ COLUMNS = (
     "image_id", "patient_id", "study_id", "laterality", "view", "rows", "columns", "pixel_spacing_mm", "n_masses",
     "windowing", "content", "annotations",
 )  # fmt: skip
-SOURCES = ("image_id", "path", "annotations", "facts", "patient", "sha256")
+SOURCES = ("image_id", "path", "annotations", "facts", "patient_id", "patient", "sha256")
+PATIENTS = ("patient_id", "patient")
 
 
 @dataclass
@@ -207,6 +208,7 @@ def _accept(index: Index, entry: Seen, named: _Names, rendered_sha256) -> None:
             "path": entry.image,
             "annotations": json.dumps([a[0] for a in entry.annotations], ensure_ascii=False),
             "facts": json.dumps(entry.facts, sort_keys=True, ensure_ascii=False),
+            "patient_id": case["patient_id"],
             "patient": case["patient"],
             "sha256": rendered_sha256(case["image_id"]) or "",  # known once it has been rendered
         }
@@ -233,13 +235,18 @@ def load_seen(path: Path) -> list[Seen]:
 
 
 def write_index(index: Index, public: Path, private: Path) -> None:
-    """Write index.csv and excluded.csv into `public`; sources.csv, excluded.csv with paths, and the memory into `private`."""
+    """Write the index: what may be shown into `public`, paths and names and the memory into `private`."""
     extra = sorted({c for r in index.rows for c in r} - set(COLUMNS))
     write_csv(public / "index.csv", (*COLUMNS, *extra), index.rows)
     numbered = [{"file": i, **asdict(x)} for i, x in enumerate(index.excluded, 1)]
     write_csv(public / "excluded.csv", ("file", "reason", "explanation"), numbered)
     write_csv(private / "excluded.csv", ("file", "path"), numbered)
     write_csv(private / "sources.csv", SOURCES, index.sources)
+    # Who is who, also of patients whose files are gone: how else could anyone restore them?
+    patients = private / "patients.csv"
+    known = {r["patient_id"]: r for r in (read_csv(patients) if patients.exists() else [])}
+    known |= {r["patient_id"]: r for r in index.sources}
+    write_csv(patients, PATIENTS, [known[p] for p in sorted(known)])
     with whole(private / "seen.jsonl") as part, part.open("w", encoding="utf-8") as f:
         f.writelines(f"{json.dumps(asdict(s), sort_keys=True, ensure_ascii=False)}\n" for s in index.seen)
 

@@ -119,7 +119,7 @@ def draw_cohort(rows: Sequence[Row], folds: int, holdout: float, seed: int) -> d
     if not has_mass.any():
         raise UserError(
             "no image of the training data sets has a mass, so there is nothing to learn; "
-            "check that the annotations lie where the importer expects them (results/<dataset>/excluded.csv)"
+            "check that the annotations lie where the importer expects them (importer manifest: a column named mask)"
         )
     kept_back = round(len(patients) * holdout)
     need = f"lower splits.folds (now {folds}) or splits.holdout (now {holdout}), or add patients"
@@ -205,7 +205,8 @@ def _refuse_vanished(cohort: Mapping[str, tuple[str, str]], present: set[str]) -
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
         raise UserError(
             f"patient {gone[0]}{more} of the locked cohort ({role}{f' fold {fold}' if fold else ''}) has no usable image any "
-            "more: restore the files, or start a new cohort on purpose with `snakemake relock`"
+            "more: restore the files (private/<data set>/patients.csv says whose they are), or start a new cohort on purpose "
+            "with `snakemake relock`"
         )
 
 

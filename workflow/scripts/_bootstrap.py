@@ -48,7 +48,11 @@ def job(snakemake) -> Iterator:
     except UserError as mistake:
         print(f"mammoseg: {mistake}", file=sys.stderr)
         log.removeHandler(to_terminal)
-        log.error("ended by a mistake; the sentence stands in %s", _keep_private(study, path, str(mistake)))
+        roots = [str(d.root) for d in study.datasets.values()] if study else []
+        if any(root in str(mistake) for root in roots):
+            log.error("ended by a mistake; the sentence stands in %s", _keep_private(study, path, str(mistake)))
+        else:
+            log.error("%s", mistake)
         sys.exit(1)
     except Exception as bug:
         place, kind = _keep_private(study, path, traceback.format_exc()), type(bug).__name__
