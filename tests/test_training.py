@@ -493,5 +493,6 @@ def test_starts_from_the_given_encoder(tmp_path):
 
 
 def test_workers_follow_the_threads():
-    assert [training._workers("auto", n) for n in (1, 2, 8)] == [0, 1, 7]
-    assert training._workers(3, 1) == 3
+    assert [training._workers("auto", n, on_gpu=True) for n in (1, 2, 8)] == [0, 1, 7]
+    assert training._workers("auto", 8, on_gpu=False) == 0, "on a CPU the steps want all threads"
+    assert training._workers(3, 1, on_gpu=False) == 3

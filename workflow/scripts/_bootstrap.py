@@ -39,7 +39,7 @@ def job(snakemake) -> Iterator:
     log.handlers = [to_file, to_terminal]
     study = None
     logging.captureWarnings(True)
-    logging.getLogger("py.warnings").addHandler(to_file)
+    logging.getLogger("py.warnings").handlers = [logging.NullHandler()]  # pydicom's name the file: not for a log
     try:
         schema = yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
         study = Study(snakemake.config, schema)
