@@ -44,7 +44,7 @@ class Case:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
         return subprocess.run(
             [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-d", self.folder, "--configfile", self.folder / "config.yaml",
-             "-c", "2", "-q", "rules", *arguments],
+             "-c", "2", *arguments, "-q", "rules"],
             text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
             env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "HF_HOME": str(self.folder / "hf")},
         )  # fmt: skip

@@ -80,7 +80,7 @@ class TinyStudy:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
         command = [
             sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder),
-            "--configfile", str(self.folder / "config.yaml"), "--cores", str(cores), "-q", "rules", *arguments,
+            "--configfile", str(self.folder / "config.yaml"), "--cores", str(cores), *arguments, "-q", "rules",
         ]  # fmt: skip
         before = time.time()
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent / "failing"), "OMP_NUM_THREADS": "1"}
