@@ -6,6 +6,15 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
+SIGMOID_RECIPE = {
+    "kind": "sigmoid",
+    "center": 1450,
+    "width": 1600,
+    "entries": 4096,
+    "explanation": "mammoseg Siemens-like sigmoid",
+}
+"""The default of the config's section image.voi_lut."""
+
 
 def ramp(rows: int = 64, columns: int = 64, highest: int = 4095) -> np.ndarray:
     """Values from 0 to `highest`, all of them where there are enough pixels; (rows, columns) uint16."""

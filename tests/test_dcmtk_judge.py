@@ -6,19 +6,11 @@ import subprocess
 import cv2
 import numpy as np
 import pytest
-from dicom_files import ramp, write_dicom
+from dicom_files import SIGMOID_RECIPE, ramp, write_dicom
 
 from mammoseg import dicom
 from mammoseg.dicom.inject import inject
 from mammoseg.dicom.read import read_pixels
-
-RECIPE = {
-    "kind": "sigmoid",
-    "center": 1450,
-    "width": 1600,
-    "entries": 4096,
-    "explanation": "mammoseg Siemens-like sigmoid",
-}
 
 needs_dcmtk = pytest.mark.skipif(not shutil.which("dcm2pnm"), reason="dcmtk is not installed (make system-deps)")
 
@@ -53,7 +45,7 @@ def test_dcmtk_shows_a_window_as_we_render_it(tmp_path, attributes, options):
 @needs_dcmtk
 def test_dcmtk_shows_an_injected_voi_lut_as_we_render_it(tmp_path):
     write_dicom(tmp_path / "plain.dcm", ramp(64, 64))
-    inject(tmp_path / "plain.dcm", tmp_path / "injected.dcm", RECIPE)
+    inject(tmp_path / "plain.dcm", tmp_path / "injected.dcm", SIGMOID_RECIPE)
     ours = dicom.render(read_pixels(tmp_path / "injected.dcm")).astype(int)
     theirs = rendered_by_dcmtk(tmp_path / "injected.dcm", tmp_path, "--use-voi-lut", "1")
     assert np.abs(ours - theirs).max() <= 1
@@ -62,7 +54,7 @@ def test_dcmtk_shows_an_injected_voi_lut_as_we_render_it(tmp_path):
 @needs_dcmtk
 def test_dcmtk_finds_nothing_wrong_with_an_injected_file(tmp_path):
     write_dicom(tmp_path / "plain.dcm", ramp(64, 64))
-    inject(tmp_path / "plain.dcm", tmp_path / "injected.dcm", RECIPE)
+    inject(tmp_path / "plain.dcm", tmp_path / "injected.dcm", SIGMOID_RECIPE)
     dump = subprocess.run(["dcmdump", tmp_path / "injected.dcm"], check=True, capture_output=True, text=True)
     assert "4096\\0\\16" in dump.stdout
     assert "mammoseg Siemens-like sigmoid" in dump.stdout

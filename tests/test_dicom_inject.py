@@ -4,7 +4,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
-from dicom_files import make_dicom, ramp, write_dicom
+from dicom_files import SIGMOID_RECIPE, make_dicom, ramp, write_dicom
 from pydicom import uid
 from pydicom.encaps import generate_frames
 from pydicom.pixels import apply_voi_lut
@@ -15,13 +15,6 @@ from mammoseg.dicom.read import read_header, read_pixels
 from mammoseg.dicom.voi_lut import sigmoid_table, windowing_of
 from mammoseg.errors import Unusable
 
-RECIPE = {
-    "kind": "sigmoid",
-    "center": 1450,
-    "width": 1600,
-    "entries": 4096,
-    "explanation": "mammoseg Siemens-like sigmoid",
-}
 SYNTAXES = [
     uid.ImplicitVRLittleEndian,
     uid.ExplicitVRLittleEndian,
@@ -44,7 +37,7 @@ def write(path, syntax=uid.ExplicitVRLittleEndian, **attributes):
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_only_the_attribute_is_added(tmp_path, syntax):
     write(tmp_path / "a.dcm", syntax, PatientComments="stays", AcquisitionNumber=7)
-    inject(tmp_path / "a.dcm", tmp_path / "b.dcm", RECIPE)
+    inject(tmp_path / "a.dcm", tmp_path / "b.dcm", SIGMOID_RECIPE)
     before, after = pydicom.dcmread(tmp_path / "a.dcm"), pydicom.dcmread(tmp_path / "b.dcm")
     assert after.file_meta.TransferSyntaxUID == syntax
     assert after.PixelData == before.PixelData
@@ -63,7 +56,7 @@ def test_only_the_attribute_is_added(tmp_path, syntax):
 
 def test_encapsulated_fragments_are_copied_not_encoded_again(tmp_path):
     ds = write(tmp_path / "a.dcm", uid.JPEG2000Lossless)
-    inject(tmp_path / "a.dcm", tmp_path / "b.dcm", RECIPE)
+    inject(tmp_path / "a.dcm", tmp_path / "b.dcm", SIGMOID_RECIPE)
     frames = [
         next(generate_frames(pydicom.dcmread(tmp_path / f).PixelData, number_of_frames=1)) for f in ("a.dcm", "b.dcm")
     ]
@@ -75,7 +68,7 @@ def test_encapsulated_fragments_are_copied_not_encoded_again(tmp_path):
 def test_viewers_show_the_injected_table(tmp_path, syntax):
     """pydicom applies the table as any viewer; SimpleITK (GDCM) reads the same pixels as before."""
     write(tmp_path / "a.dcm", syntax)
-    inject(tmp_path / "a.dcm", tmp_path / "b.dcm", RECIPE)
+    inject(tmp_path / "a.dcm", tmp_path / "b.dcm", SIGMOID_RECIPE)
     ds = pydicom.dcmread(tmp_path / "b.dcm")
     shown = apply_voi_lut(ds.pixel_array, ds)
     assert np.array_equal(shown, sigmoid_table(1450, 1600, 4096)[ramp()])
@@ -85,7 +78,9 @@ def test_viewers_show_the_injected_table(tmp_path, syntax):
 
 def test_window(tmp_path):
     write(tmp_path / "a.dcm", WindowCenter="", WindowWidth="", VOILUTFunction="SIGMOID")  # empty, and a stray function
-    inject(tmp_path / "a.dcm", tmp_path / "b.dcm", {**RECIPE, "kind": "window", "center": 1450.5, "width": 1600})
+    inject(
+        tmp_path / "a.dcm", tmp_path / "b.dcm", {**SIGMOID_RECIPE, "kind": "window", "center": 1450.5, "width": 1600}
+    )
     ds = pydicom.dcmread(tmp_path / "b.dcm")
     assert (ds.WindowCenter, ds.WindowWidth, ds.VOILUTFunction) == (1450.5, 1600, "LINEAR")
     assert np.abs(render(ds) - 65535 * apply_voi_lut(ds.pixel_array, ds) / 4095).max() <= 0.5 + 1e-6
@@ -93,7 +88,7 @@ def test_window(tmp_path):
 
 def test_none_adds_nothing(tmp_path):
     write(tmp_path / "a.dcm")
-    inject(tmp_path / "a.dcm", tmp_path / "b.dcm", {**RECIPE, "kind": "none"})
+    inject(tmp_path / "a.dcm", tmp_path / "b.dcm", {**SIGMOID_RECIPE, "kind": "none"})
     assert pydicom.dcmread(tmp_path / "b.dcm") == pydicom.dcmread(tmp_path / "a.dcm")
 
 
@@ -103,7 +98,9 @@ def test_long_tables(tmp_path, entries, syntax):
     """65,536 entries are 131,072 bytes, too long for US in explicit VR; the descriptor says 0."""
     pixels = np.array([[0, 1000, 16383, 65535]], np.uint16)
     write_dicom(tmp_path / "a.dcm", pixels, bits=16, syntax=syntax)
-    inject(tmp_path / "a.dcm", tmp_path / "b.dcm", {**RECIPE, "entries": entries, "center": 8000, "width": 9000})
+    inject(
+        tmp_path / "a.dcm", tmp_path / "b.dcm", {**SIGMOID_RECIPE, "entries": entries, "center": 8000, "width": 9000}
+    )
     ds = pydicom.dcmread(tmp_path / "b.dcm")
     assert ds.VOILUTSequence[0].LUTDescriptor[0] == entries % 65536
     expected = sigmoid_table(8000, 9000, entries)[np.minimum(pixels, entries - 1)]
@@ -114,7 +111,7 @@ def test_long_tables(tmp_path, entries, syntax):
 def test_own_windowing_is_never_replaced(tmp_path):
     write(tmp_path / "a.dcm", WindowCenter=1, WindowWidth=2)
     with pytest.raises(ValueError, match="of its own"):
-        inject(tmp_path / "a.dcm", tmp_path / "b.dcm", RECIPE)
+        inject(tmp_path / "a.dcm", tmp_path / "b.dcm", SIGMOID_RECIPE)
     assert not (tmp_path / "b.dcm").exists()
 
 
@@ -122,7 +119,7 @@ def test_bare_file_gets_preamble_and_meta_group(tmp_path):
     write(tmp_path / "whole.dcm")
     data = (tmp_path / "whole.dcm").read_bytes()
     (tmp_path / "bare.dcm").write_bytes(data[132 + 12 + int.from_bytes(data[140:144], "little") :])
-    inject(tmp_path / "bare.dcm", tmp_path / "b.dcm", RECIPE)
+    inject(tmp_path / "bare.dcm", tmp_path / "b.dcm", SIGMOID_RECIPE)
     ds = pydicom.dcmread(tmp_path / "b.dcm")  # not forced: a proper file
     assert np.array_equal(apply_voi_lut(ds.pixel_array, ds), sigmoid_table(1450, 1600, 4096)[ramp()])
 
@@ -130,7 +127,7 @@ def test_bare_file_gets_preamble_and_meta_group(tmp_path):
 def test_whole_or_not_at_all(tmp_path):
     (tmp_path / "a.dcm").write_text("no DICOM")
     with pytest.raises(Unusable):
-        inject(tmp_path / "a.dcm", tmp_path / "out" / "b.dcm", RECIPE)
+        inject(tmp_path / "a.dcm", tmp_path / "out" / "b.dcm", SIGMOID_RECIPE)
     write(tmp_path / "good.dcm")
-    inject(tmp_path / "good.dcm", tmp_path / "out" / "b.dcm", RECIPE)
+    inject(tmp_path / "good.dcm", tmp_path / "out" / "b.dcm", SIGMOID_RECIPE)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["b.dcm"]
