@@ -10,8 +10,8 @@ configfile: Path(workflow.basedir) / "config" / "config.yaml"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/artefacts.smk"
 include: "workflow/rules/preflight.smk"
+include: "workflow/rules/artefacts.smk"
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/splits.smk"
 include: "workflow/rules/render.smk"

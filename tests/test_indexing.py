@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from mammoseg import fingerprint
+from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv, write_csv
 from mammoseg.indexing import COLUMNS, candidate_of, index_release, load_seen, rendered, write_index
 
+CODE = Code("1", frozenset({"1"}))
+CHANGED = Code("2", frozenset({"2"}))
 KEY = b"k" * 32
 MANIFEST = ("image", "mask", "patient", "laterality", "view", "birads")
 
@@ -46,7 +49,7 @@ class Release:
     def save(self):
         write_csv(self.root / "manifest.csv", MANIFEST, self.rows)
 
-    def index(self, code="1", sha=None, site="site", key=KEY):
+    def index(self, code=CODE, sha=None, site="site", key=KEY):
         index = index_release(
             importer_for("manifest", self.root),
             dataset="d",
@@ -105,7 +108,7 @@ def test_nothing_changed_nothing_opened_and_the_same_bytes(release):
 def test_changed_code_describes_again_but_keeps_the_content(release):
     release.index()
     before = release.rows_by_id()
-    assert release.index(code="2").opened == 6
+    assert release.index(code=CHANGED).opened == 6
     assert release.rows_by_id() == before
 
 

@@ -2,9 +2,13 @@ import os
 
 import pytest
 
+from mammoseg.acceptance import Code
 from mammoseg.keeping import ImageKeeper, Keeper
 
-COLUMNS = ("image_id", "recipe")
+COLUMNS = ("image_id", "fingerprint", "code")
+CODE = Code("code-1", frozenset({"code-1"}))
+CHANGED = Code("code-2", frozenset({"code-2"}))
+EQUAL = Code("code-2", frozenset({"code-1", "code-2"}))
 
 
 @pytest.fixture
@@ -12,7 +16,7 @@ def keeper(tmp_path) -> Keeper:
     (tmp_path / "model").write_text("tensors")
     (tmp_path / "facts").write_text("{}")
     keeper = Keeper(tmp_path, ["model", "facts"])
-    keeper.store("print-1")
+    keeper.store("print-1", CODE)
     return keeper
 
 
@@ -20,7 +24,7 @@ def test_outputs_come_back_when_the_fingerprint_agrees(tmp_path, keeper):
     os.utime(tmp_path / "model", (1, 1))
     for name in keeper.names:
         (tmp_path / name).unlink()
-    assert keeper.restore("print-1")
+    assert keeper.restore("print-1", CODE)
     assert (tmp_path / "model").read_text() == "tensors"
     assert (tmp_path / "model").stat().st_mtime > 1, "newer than the job's inputs"
     assert sorted(p.name for p in tmp_path.iterdir()) == [".kept", "facts", "model"], "no temporary file is left"
@@ -28,38 +32,47 @@ def test_outputs_come_back_when_the_fingerprint_agrees(tmp_path, keeper):
 
 def test_nothing_comes_back_for_another_fingerprint_or_a_damaged_copy(tmp_path, keeper):
     (tmp_path / "model").unlink()
-    assert not keeper.restore("print-2")
-    (tmp_path / ".kept/model").write_text("cut")
-    assert not keeper.restore("print-1")
+    assert not keeper.restore("print-2", CODE)
+    assert not keeper.restore("print-1", CHANGED)
+    assert keeper.restore("print-1", EQUAL)
+    (tmp_path / "model").unlink()
+    (tmp_path / ".kept/model").write_text("damaged")  # of the same size
+    assert not keeper.restore("print-1", CODE)
     assert not (tmp_path / "model").exists()
-    assert not Keeper(tmp_path / "elsewhere", ["model"]).restore("print-1")
+    assert not Keeper(tmp_path / "elsewhere", ["model"]).restore("print-1", CODE)
 
 
 def test_storing_again_replaces(tmp_path, keeper):
     (tmp_path / "model").unlink()
     (tmp_path / "model").write_text("others!")
-    keeper.store("print-2")
+    keeper.store("print-2", CODE)
     (tmp_path / "model").unlink()
-    assert not keeper.restore("print-1")
-    assert keeper.restore("print-2")
+    assert not keeper.restore("print-1", CODE)
+    assert keeper.restore("print-2", CODE)
     assert (tmp_path / "model").read_text() == "others!"
 
 
 def test_images_are_known_by_fingerprint_and_file(tmp_path):
-    keeper = ImageKeeper(tmp_path, COLUMNS)
+    keeper = ImageKeeper(tmp_path, COLUMNS, CODE)
     for name in ("a.png", "b.png", "old.png"):
         (tmp_path / name).write_text(name)
-    keeper.finish([{"image_id": i, "recipe": f"r-{i}"} for i in "ab"], {"a.png", "b.png"})
+    keeper.finish([{"image_id": i, "fingerprint": f"r-{i}", "code": "code-1"} for i in "ab"], {"a.png", "b.png"})
     assert sorted(p.name for p in tmp_path.iterdir()) == [".manifest.csv", "a.png", "b.png", "manifest.csv"]
-    again = ImageKeeper(tmp_path, COLUMNS)
-    assert again.known("a", "recipe", "r-a", ["a.png"]) == {"image_id": "a", "recipe": "r-a"}
-    assert again.known("a", "recipe", "other", ["a.png"]) is None
-    assert again.known("a", "recipe", "r-a", ["gone.png"]) is None
+    again = ImageKeeper(tmp_path, COLUMNS, CODE)
+    assert again.known("a", "r-a", ["a.png"]) == {"image_id": "a", "fingerprint": "r-a", "code": "code-1"}
+    assert again.known("a", "other", ["a.png"]) is None
+    assert again.known("a", "r-a", ["gone.png"]) is None
+    assert ImageKeeper(tmp_path, COLUMNS, CHANGED).known("a", "r-a") is None
+    assert ImageKeeper(tmp_path, COLUMNS, EQUAL).known("a", "r-a")["code"] == "code-1", (
+        "who really made it stays on record"
+    )
 
 
 def test_a_forgotten_image_stays_forgotten_for_a_job_that_is_killed(tmp_path):
-    ImageKeeper(tmp_path, COLUMNS).finish([{"image_id": i, "recipe": "r"} for i in "ab"], set())
-    ImageKeeper(tmp_path, COLUMNS).forget(["a"])
-    after_the_kill = ImageKeeper(tmp_path, COLUMNS)
-    assert after_the_kill.known("a", "recipe", "r") is None
-    assert after_the_kill.known("b", "recipe", "r")
+    ImageKeeper(tmp_path, COLUMNS, CODE).finish(
+        [{"image_id": i, "fingerprint": "r", "code": "code-1"} for i in "ab"], set()
+    )
+    ImageKeeper(tmp_path, COLUMNS, CODE).forget(["a"])
+    after_the_kill = ImageKeeper(tmp_path, COLUMNS, CODE)
+    assert after_the_kill.known("a", "r") is None
+    assert after_the_kill.known("b", "r")

@@ -4,12 +4,15 @@ import cv2
 import numpy as np
 import pytest
 
+from mammoseg.acceptance import Code
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv, write_csv
 from mammoseg.prediction import images_to_predict, predict_dataset, to_16bit
 from mammoseg.preparation import RENDERED
 from mammoseg.scoring import binarise
 
+CODE = Code("1", frozenset({"1"}))
+CHANGED = Code("2", frozenset({"2"}))
 SPLITS = [
     {"patient_id": "t0", "dataset": "a", "role": "train", "fold": "0"},
     {"patient_id": "t1", "dataset": "a", "role": "train", "fold": "1"},
@@ -42,7 +45,7 @@ class Study:
         }  # fmt: skip
         (self.folder / f"fold{fold}.json").write_text(json.dumps(facts))
 
-    def run(self, splits=SPLITS, average="probability", code="1"):
+    def run(self, splits=SPLITS, average="probability", code=CODE):
         self.calls = []
         shown = images_to_predict([self.folder / "manifest.csv"], splits, "a")
         models = [self.folder / f"fold{k}.json" for k in range(2)]
@@ -76,9 +79,9 @@ def test_what_is_there_stays_until_its_models_or_its_pixels_change(study):
     study.model(1, tensors="other")
     assert study.run() == 3, "all but the image that only fold 0 sees"
     assert study.run(average="vote") == 2, "how folds are combined concerns the ensemble alone"
-    assert study.run(average="vote", code="2") == 4
+    assert study.run(average="vote", code=CHANGED) == 4
     (study.folder / "out/i0.png").unlink()
-    assert study.run(average="vote", code="2") == 1
+    assert study.run(average="vote", code=CHANGED) == 1
 
 
 def test_a_model_that_saw_the_patient_is_refused(study):

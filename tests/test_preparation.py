@@ -8,11 +8,14 @@ from dicom_files import ramp, write_dicom
 from pydicom.pixels import apply_voi_lut
 
 from mammoseg import fingerprint, preparation
+from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.files import read_csv, write_csv
-from mammoseg.indexing import index_release, write_index
-from mammoseg.preparation import images_of_shard, inject_shard, render_shard
+from mammoseg.indexing import SOURCES, index_release, write_index
+from mammoseg.preparation import images_of_shard, inject_shard, render_shard, write_shards
 
+CODE = Code("1", frozenset({"1"}))
+CHANGED = Code("2", frozenset({"2"}))
 VOI_LUT = {"kind": "sigmoid", "center": 1450, "width": 1600, "entries": 4096, "explanation": "test"}
 RECIPE = {"side": 64, "mask_share": 0.5}
 
@@ -37,20 +40,18 @@ class Shard:
 
     def reindex(self):
         index = index_release(
-            self.importer, dataset="d", site="s", key=b"k" * 32, code="", seen=[], rendered_sha256={}.get
+            self.importer, dataset="d", site="s", key=b"k" * 32, code=CODE, seen=[], rendered_sha256={}.get
         )
         write_index(index, self.folder, self.folder)
         self.ids = {s["path"].split(".")[0]: s["image_id"] for s in index.sources}
-        patients = sorted({r["patient_id"] for r in index.rows})
-        rows = [{"dataset": "d", "patient_id": p, "shard": "train-00000"} for p in patients]
-        write_csv(self.folder / "shards.csv", ("dataset", "patient_id", "shard"), rows)
-        paths = [self.folder / f"{n}.csv" for n in ("index", "sources", "shards")]
-        self.images = images_of_shard(*paths, "d", "train-00000")
+        mine = {r["image_id"]: "train-00000" for r in index.rows}
+        write_shards(self.folder / "index.csv", self.folder / "sources.csv", mine, self.folder / "shards")
+        self.images = images_of_shard(self.folder / "shards/train-00000.csv")
 
-    def inject(self, recipe=VOI_LUT, code="1"):
+    def inject(self, recipe=VOI_LUT, code=CODE):
         return inject_shard(self.images, self.importer, self.folder / "dicom", recipe, code)
 
-    def render(self, recipe=RECIPE, code="1", workers=1):
+    def render(self, recipe=RECIPE, code=CODE, workers=1):
         return render_shard(
             self.images, self.importer, self.folder / "dicom", self.folder / "png", recipe, code, workers
         )
@@ -69,7 +70,7 @@ def shard(tmp_path) -> Shard:
 
 
 def test_only_what_has_no_windowing_is_injected(shard):
-    assert shard.inject() == 2
+    assert shard.inject() == (2, 0)
     files = {name: row["file"] for name, row in shard.manifest("dicom").items()}
     assert files == {"a": f"{shard.ids['a']}.dcm", "b": "", "c": f"{shard.ids['c']}.dcm", "d": ""}
     injected = pydicom.dcmread(shard.folder / "dicom" / files["a"])
@@ -114,23 +115,23 @@ def test_the_manifest_says_what_was_made(shard):
 def test_what_is_there_is_kept_and_what_changed_is_made_again(shard):
     shard.inject()
     shard.render()
-    assert (shard.inject(), shard.render()) == (0, (0, 0))
+    assert (shard.inject(), shard.render()) == ((0, 2), (0, 0))
     (shard.folder / "png" / f"{shard.ids['b']}.png").unlink()
     assert shard.render() == (1, 0), "a PNG that is gone"
     write_dicom(shard.root / "b.dcm", ramp(128, 96)[::-1], WindowCenter=2000, WindowWidth=3000)
     shard.reindex()
-    assert (shard.inject(), shard.render()) == (0, (1, 0)), "other pixels (and another SOP instance UID)"
-    assert shard.inject({**VOI_LUT, "center": 1400}) == 2
+    assert (shard.inject(), shard.render()) == ((0, 2), (1, 0)), "other pixels (and another SOP instance UID)"
+    assert shard.inject({**VOI_LUT, "center": 1400}) == (2, 0)
     assert shard.render() == (2, 0), "another table concerns the injected ones alone"
     assert shard.render({**RECIPE, "mask_share": 0.4}) == (4, 0)
-    assert shard.render({**RECIPE, "mask_share": 0.4}, code="2") == (4, 0)
+    assert shard.render({**RECIPE, "mask_share": 0.4}, code=CHANGED) == (4, 0)
 
 
 def test_workers_do_not_change_a_byte(shard):
     shard.inject()
     shard.render(workers=1)
     one = {p.name: p.read_bytes() for p in (shard.folder / "png").iterdir()}
-    shard.render(code="2")
+    shard.render(code=CHANGED)
     shard.render(workers=2)
     assert {p.name: p.read_bytes() for p in (shard.folder / "png").iterdir()} == one
 
@@ -177,7 +178,7 @@ def test_a_decoder_that_crashes_costs_one_image(shard, monkeypatch):
     victim, read = shard.root / "b.dcm", preparation.read_pixels
     monkeypatch.setattr(preparation, "read_pixels", lambda path: os.abort() if path == victim else read(path))
     for workers in (1, 2):
-        assert shard.render(workers=workers, code="2")[1] == 1
+        assert shard.render(workers=workers, code=CHANGED)[1] == 1
         assert {n: r["status"] for n, r in shard.manifest().items()} == {
             "a": "ok",
             "b": "decoder_crashed",
@@ -185,7 +186,7 @@ def test_a_decoder_that_crashes_costs_one_image(shard, monkeypatch):
             "d": "ok",
         }
     monkeypatch.undo()
-    assert shard.render(code="2") == (1, 0), "a crash is not remembered: it may have been the memory"
+    assert shard.render(code=CHANGED) == (1, 0), "a crash is not remembered: it may have been the memory"
 
 
 def test_an_image_whose_injection_failed_is_made_once_it_succeeds(shard):
@@ -198,3 +199,26 @@ def test_an_image_whose_injection_failed_is_made_once_it_succeeds(shard):
     assert shard.render() == (1, 1), "not the picture of before"
     write_csv(monkey, rows[0].keys(), rows)
     assert shard.render() == (1, 0)
+
+
+def test_a_shards_rows_are_written_apart_and_only_where_they_change(tmp_path):
+    columns = ("image_id", "patient_id", "path")  # a release's own column may have any name
+    write_csv(
+        tmp_path / "index.csv", columns, [{"image_id": i, "patient_id": f"p{i}", "path": "theirs"} for i in "abcd"]
+    )
+    sources = [{"image_id": i, "path": f"{i}.dcm", "annotations": "[]", "facts": "{}"} for i in "abcd"]
+    write_csv(tmp_path / "sources.csv", SOURCES, sources)
+    mine = {"a": "train-00000", "b": "holdout-00000", "c": "train-00000"}
+    write_shards(tmp_path / "index.csv", tmp_path / "sources.csv", mine, tmp_path / "shards")
+    assert sorted(p.name for p in (tmp_path / "shards").iterdir()) == ["holdout-00000.csv", "train-00000.csv"]
+    images = images_of_shard(tmp_path / "shards/train-00000.csv")
+    assert [(i.id, i.index["path"], i.source["path"]) for i in images] == [
+        ("a", "theirs", "a.dcm"),
+        ("c", "theirs", "c.dcm"),
+    ]
+    before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "shards").iterdir()}
+    write_shards(tmp_path / "index.csv", tmp_path / "sources.csv", {**mine, "d": "holdout-00000"}, tmp_path / "shards")
+    after = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "shards").iterdir()}
+    assert {n for n in after if after[n] != before[n]} == {"holdout-00000.csv"}
+    write_shards(tmp_path / "index.csv", tmp_path / "sources.csv", {"a": "train-00000"}, tmp_path / "shards")
+    assert [p.name for p in (tmp_path / "shards").iterdir()] == ["train-00000.csv"]

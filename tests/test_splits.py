@@ -1,9 +1,12 @@
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import pytest
 
+from mammoseg.cohort import Lock, refuse_overlap
 from mammoseg.errors import UserError
-from mammoseg.splits import make_plan, refuse_overlap
+from mammoseg.files import write_csv
+from mammoseg.splits import make_plan, read_index
 
 SETTINGS = {"folds": 5, "holdout": 0.2, "seed": 1, "require_mass": True, "patients_per_shard": 4, "extend": False}
 ROLES = {"site-a": "train", "site-b": "external"}
@@ -18,10 +21,27 @@ def site(prefix: str, patients: int, masses=lambda i: 1) -> list[dict]:
     ]  # fmt: skip
 
 
-def plan_of(indexes, before=None, **settings):
-    locked = (before.splits, before.shards) if before else ([], [])
-    nothing = dict.fromkeys(indexes, ())
-    return make_plan(indexes, nothing, {d: ROLES[d] for d in indexes}, *locked, **(SETTINGS | settings))
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Where `plan_of` writes its indexes."""
+    monkeypatch.chdir(tmp_path)
+
+
+def plan_of(indexes, before=None, roles=ROLES, excluded=None, **settings):
+    """The plan of some index rows after an earlier plan, whose lock goes through its file."""
+    read = {}
+    for d, rows in indexes.items():
+        write_csv(f"{d}.csv", list(rows[0]), rows)
+        read[d] = read_index(Path(f"{d}.csv"))
+    if before:
+        before.lock.save(Path.cwd())
+    lock = Lock.load(Path.cwd()) if before else Lock()
+    excluded = excluded or dict.fromkeys(indexes, "none")
+    return make_plan(read, excluded, {d: roles[d] for d in indexes}, lock, **(SETTINGS | settings))
+
+
+def roles_of_units(plan, dataset) -> set[str]:
+    return {w["role"] for w in plan.work if w["dataset"] == dataset} - {"index"}
 
 
 def places(plan) -> dict:
@@ -30,6 +50,12 @@ def places(plan) -> dict:
 
 def units(plan) -> dict:
     return {(w["dataset"], w["unit"]): w["digest"] for w in plan.work if w["role"] != "index"}
+
+
+def one_with_a_mass(plan, role) -> str:
+    """Of site-a every fourth patient has no mass."""
+    mine = (r["patient_id"] for r in plan.splits if r["role"] == role)
+    return next(p for p in mine if p[0] == "b" or int(p[1:]) % 4)
 
 
 @pytest.fixture
@@ -101,8 +127,63 @@ def test_a_vanished_patient_of_the_cohort_stops_the_run(indexes):
     before = plan_of(indexes)
     gone = next(r["patient_id"] for r in before.splits if r["role"] == "train")
     indexes["site-a"] = [r for r in indexes["site-a"] if r["patient_id"] != gone]
-    with pytest.raises(UserError, match=f"patient {gone} of the locked cohort .* restore the files .*relock"):
+    with pytest.raises(UserError, match=f"patient {gone} of the locked cohort .* restore the files .*withdraw.*relock"):
         plan_of(indexes, before)
+
+
+@pytest.mark.parametrize("role", ["train", "holdout"])
+def test_a_vanished_image_of_the_cohort_stops_the_run_too(indexes, role):
+    before = plan_of(indexes)
+    patient = next(r["patient_id"] for r in before.splits if r["role"] == role)
+    mine = [r for r in indexes["site-a"] if r["patient_id"] == patient]
+    indexes["site-a"].remove(mine[0])
+    with pytest.raises(UserError, match=f"^1 of {len(mine)} images of patient {patient} of the locked cohort"):
+        plan_of(indexes, before)
+
+
+def test_a_new_image_of_a_known_patient_waits_in_a_new_shard(indexes):
+    before = plan_of(indexes)
+    for role, waits in (("train", True), ("holdout", True), ("external", False)):
+        dataset = "site-b" if role == "external" else "site-a"
+        patient = one_with_a_mass(before, role)
+        exam = [{**r, "image_id": "follow-up"} for r in indexes[dataset] if r["patient_id"] == patient][:1]
+        after = plan_of(indexes | {dataset: indexes[dataset] + exam}, before)
+        old, new = units(before), units(after)
+        assert places(after) == places(before)
+        changed = {u for u in old if new[u] != old[u]}
+        shard = next(r["shard"] for r in before.shards if (r["dataset"], r["patient_id"]) == (dataset, patient))
+        assert changed == (set() if waits else {(dataset, shard)})
+        assert ("new" in roles_of_units(after, dataset)) is waits
+        if waits:
+            extended = plan_of(indexes | {dataset: indexes[dataset] + exam}, after, extend=True)
+            assert places(extended) == places(before)
+            assert (units(extended)["fold", "0"] != old["fold", "0"]) is (role == "train")
+            assert "new" not in roles_of_units(extended, dataset)
+
+
+def test_a_changed_image_of_the_cohort_is_named(indexes):
+    before = plan_of(indexes)
+    patient = next(r["patient_id"] for r in before.splits if r["role"] == "train")
+    rows = [dict(r) for r in indexes["site-a"]]
+    image = next(r for r in rows if r["patient_id"] == patient)
+    image["content"] = "other"
+    events = plan_of(indexes | {"site-a": rows}, before).events
+    assert any(
+        f"1 images of the locked cohort have changed and are made again: {image['image_id']} of patient {patient}" in e
+        for e in events
+    )
+
+
+def test_withdrawn_patients_are_in_no_part_and_stay_out(indexes):
+    before = plan_of(indexes)
+    gone = [one_with_a_mass(before, role) for role in ("train", "holdout", "external")]
+    before.lock.withdraw(gone)
+    after = plan_of(indexes, before)
+    assert not {r["patient_id"] for r in after.splits} & set(gone)
+    assert {p: x for p, x in places(before).items() if p not in gone} == places(after)
+    assert units(after)["fold", "1"] != units(before)["fold", "1"]
+    indexes["site-a"] = [r for r in indexes["site-a"] if r["patient_id"] not in gone]
+    assert places(plan_of(indexes, after)) == places(after), "whether or not the files are still there"
 
 
 def test_digests_follow_what_each_unit_is_made_from(indexes):
@@ -181,23 +262,16 @@ def test_no_holdout_means_none():
 
 def test_a_changed_role_opens_new_shards(indexes):
     before = plan_of(indexes)
-    after = make_plan(
-        indexes,
-        dict.fromkeys(indexes, ()),
-        {"site-a": "train", "site-b": "predict"},
-        before.splits,
-        before.shards,
-        **SETTINGS,
-    )
+    after = plan_of(indexes, before, roles={"site-a": "train", "site-b": "predict"})
     assert {r["shard"].rpartition("-")[0] for r in after.shards if r["dataset"] == "site-b"} == {"predict"}
 
 
 def test_what_is_set_aside_has_a_digest_of_its_own(indexes):
     def digest(excluded):
-        plan = make_plan(indexes, {"site-a": excluded, "site-b": []}, ROLES, [], [], **SETTINGS)
+        plan = plan_of(indexes, excluded={"site-a": excluded, "site-b": "none"})
         return {(w["dataset"], w["unit"]): w["digest"] for w in plan.work}
 
-    none, one = digest([]), digest([{"file": "1", "reason": "duplicate", "explanation": "x"}])
+    none, one = digest("none"), digest("one")
     assert {u for u in none if none[u] != one[u]} == {("site-a", "index")}
 
 
@@ -205,16 +279,12 @@ def test_a_second_data_set_of_the_same_site_keeps_the_cohort_and_those_who_wait_
     before = plan_of({"site-a": indexes["site-a"]})
     known = [r for r in indexes["site-a"] if r["patient_id"] in ("a001", "a002", "a003")]
     second = [{**r, "image_id": f"second-{r['image_id']}"} for r in known] + site("z", 3)
-    after = make_plan(
-        {"site-a": indexes["site-a"], "more": second}, {"site-a": [], "more": []}, {"site-a": "train", "more": "train"},
-        before.splits, before.shards, **SETTINGS,
-    )  # fmt: skip
+    after = plan_of({"site-a": indexes["site-a"], "more": second}, before, roles={"site-a": "train", "more": "train"})
     where = {(r["dataset"], r["patient_id"]): r["role"] for r in after.splits}
-    members = defaultdict(set)
-    for r in after.shards:
-        members[r["dataset"], r["shard"]].add(where[r["dataset"], r["patient_id"]] == "new")
-    assert all(len(kinds) == 1 for kinds in members.values())
+    assert roles_of_units(after, "more") == {"new"}, "images of known patients wait as well"
+    assert "new" not in roles_of_units(after, "site-a")
     assert {where["more", p] for p in ("z000", "z001", "z002")} == {"new"}
+    assert all(where["more", r["patient_id"]] == where["site-a", r["patient_id"]] for r in known)
 
 
 def test_who_is_only_predicted_may_be_a_training_patient_and_keeps_her_fold(indexes):
@@ -223,17 +293,9 @@ def test_who_is_only_predicted_may_be_a_training_patient_and_keeps_her_fold(inde
         "site-a": indexes["site-a"],
         "later": [{**r, "image_id": f"l{r['image_id']}"} for r in indexes["site-a"]],
     }
-    plan = make_plan(everyone, dict.fromkeys(everyone, ()), roles, [], [], **SETTINGS)
+    plan = plan_of(everyone, roles=roles)
     cohort = {r["patient_id"]: (r["role"], r["fold"]) for r in plan.splits if r["dataset"] == "site-a"}
     for r in plan.splits:
         if r["dataset"] == "later":
             role, fold = cohort[r["patient_id"]]
             assert (r["role"], r["fold"]) == ("predict", fold if role == "train" else "")
-
-
-def test_a_lock_edited_by_hand_is_refused(indexes):
-    plan = plan_of(indexes)
-    trained = next(r for r in plan.splits if r["role"] == "train")
-    plan.splits.append({**trained, "role": "holdout", "fold": ""})
-    with pytest.raises(UserError, match=f"patient {trained['patient_id']} is on both sides"):
-        plan_of(indexes, plan)

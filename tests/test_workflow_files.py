@@ -43,7 +43,7 @@ def test_every_rule_that_runs_a_script_has_log_environment_and_message():
         if "script:" in body:
             needed = (
                 {"log", "conda", "message"}
-                if name == "relock"
+                if name in ("relock", "withdraw", "accept", "verify", "why")
                 else {"log", "benchmark", "conda", "threads", "resources", "params", "message"}
             )
             assert needed <= set(re.findall(r"^    (\w+):", body, re.M)), name

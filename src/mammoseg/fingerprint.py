@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterable
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -36,10 +37,22 @@ def sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def code(*starts: Path) -> str:
+CODECS = (
+    "opencv-python-headless", "pillow", "pydicom", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle", "python-gdcm",
+)  # fmt: skip
+"""Libraries that turn stored bytes into pixels and resize them: another version may give other pixels."""
+
+
+def codecs() -> dict[str, str]:
+    """Installed versions of `CODECS`."""
+    return {name: d.version for name in CODECS for d in metadata.Distribution.discover(name=name)}
+
+
+def code(*starts: Path, also=None) -> str:
     """Digest of the syntax trees of some source files and of every module of this package they reach by import.
 
-    Comments, docstrings and layout do not count. Imports inside functions do.
+    Comments, docstrings and layout do not count. Imports inside functions do. `also` is any JSON-like value that counts as
+    code, such as the versions of the codecs.
     """
     reached: dict[str, str] = {}
     todo = [Path(s).resolve() for s in starts]
@@ -51,7 +64,7 @@ def code(*starts: Path) -> str:
         stat = path.stat()
         reached[name], imported = _tree(str(path), stat.st_mtime_ns, stat.st_size)
         todo += [p for p in map(_module_file, imported) if p is not None]
-    return digest(reached)
+    return digest([reached, also] if also else reached)
 
 
 @cache

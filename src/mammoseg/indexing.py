@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mammoseg import fingerprint
+from mammoseg.acceptance import Code
 from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
 from mammoseg.datasets.pictures import is_picture, picture_size
 from mammoseg.dicom.read import read_header
@@ -62,7 +63,7 @@ def index_release(
     dataset: str,
     site: str,
     key: bytes,
-    code: str,
+    code: Code,
     seen: Iterable[Seen],
     rendered_sha256: Callable[[str], str | None],
 ) -> Index:
@@ -77,8 +78,8 @@ def index_release(
         Where the patients come from; pseudonyms are made per site.
     key : bytes
         Key of the pseudonyms.
-    code : str
-        Digest of the code that describes images: after a change everything is described again.
+    code : Code
+        The code that describes images: after a change everything is described again.
     seen : iterable of Seen
         What the last indexing remembered.
     rendered_sha256 : function of image_id
@@ -153,7 +154,7 @@ def _look(importer, candidate: Candidate, known: Seen | None, code, index: Index
         now, old = _stamp(importer.root / path), before.get(path)
         sha = old[2] if old and old[1] == now else fingerprint.sha256(importer.root / path)
         annotations.append([path, now, sha])
-    same = known and (known.stamp, known.facts, known.code) == (stamp, facts, code)
+    same = known and (known.stamp, known.facts) == (stamp, facts) and known.code in code.same
     if same and [a[::2] for a in known.annotations] == [a[::2] for a in annotations]:
         known.annotations = annotations
         return known
@@ -163,7 +164,7 @@ def _look(importer, candidate: Candidate, known: Seen | None, code, index: Index
     except Unusable as bad:
         outcome = {"reason": bad.reason, "explanation": bad.explanation}
     content = known.content if known and known.stamp == stamp else fingerprint.digest(stamp)
-    return Seen(candidate.image, stamp, annotations, facts, content, outcome, code)
+    return Seen(candidate.image, stamp, annotations, facts, content, outcome, code.digest)
 
 
 def _describe(importer: Importer, candidate: Candidate) -> dict:

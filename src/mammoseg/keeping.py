@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from mammoseg import fingerprint
+from mammoseg.acceptance import Code
 from mammoseg.files import read_csv, write_csv, write_text
 
 
@@ -29,29 +31,31 @@ class Keeper:
         self.names = tuple(names)
         self.kept = self.folder / ".kept"
 
-    def restore(self, fingerprint: str) -> bool:
-        """Put the kept outputs back if they were made from `fingerprint`; True if so."""
+    def restore(self, made_from: str, code: Code) -> bool:
+        """Put the kept outputs back if they are whole and this `code` made them from `made_from`, a fingerprint; True if so."""
         try:
             record = json.loads((self.kept / "record.json").read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             return False
-        files = [self.kept / name for name in self.names]
-        whole = all(f.is_file() and f.stat().st_size == record["sizes"].get(f.name) for f in files)
-        if record["fingerprint"] != fingerprint or not whole:
+        if record["fingerprint"] != made_from or record.get("code") not in code.same:
             return False
+        files = [self.kept / name for name in self.names]
+        if not all(f.is_file() and fingerprint.sha256(f) == record.get("sha256", {}).get(f.name) for f in files):
+            return False  # the kept file is the declared one by another name: what damages one damages the other
         for f in files:
             _link(f, self.folder / f.name)
             os.utime(f)  # newer than the job's inputs, as Snakemake expects of an output
         return True
 
-    def store(self, fingerprint: str) -> None:
+    def store(self, made_from: str, code: Code) -> None:
         """Keep the outputs as they are now. The record is removed first and written last: a kill leaves none, not a wrong one."""
         self.kept.mkdir(exist_ok=True)
         (self.kept / "record.json").unlink(missing_ok=True)
         for name in self.names:
             _link(self.folder / name, self.kept / name)
-        sizes = {name: (self.kept / name).stat().st_size for name in self.names}
-        write_text(self.kept / "record.json", json.dumps({"fingerprint": fingerprint, "sizes": sizes}))
+        sha256 = {name: fingerprint.sha256(self.kept / name) for name in self.names}
+        record = {"fingerprint": made_from, "code": code.digest, "sha256": sha256}
+        write_text(self.kept / "record.json", json.dumps(record))
 
 
 def _link(source: Path, target: Path) -> None:
@@ -78,21 +82,23 @@ class ImageKeeper:
     folder : Path
         Where the images and manifest.csv stand.
     columns : sequence of str
-        Columns of the manifest; the first is image_id.
+        Columns of the manifest: image_id first, and among them fingerprint and code.
+    code : Code
+        The code that makes the images now.
     """
 
-    def __init__(self, folder: Path, columns: Sequence[str]):
+    def __init__(self, folder: Path, columns: Sequence[str], code: Code):
         self.folder = Path(folder)
         self.columns = columns
+        self.code = code
         self.memory = self.folder / ".manifest.csv"
         self.rows = {r["image_id"]: r for r in read_csv(self.memory)} if self.memory.exists() else {}
 
-    def known(self, image_id: str, column: str, fingerprint: str, files: Sequence[str] = ()) -> dict[str, str] | None:
-        """The remembered row of an image, if it was made from `fingerprint` and its `files` still stand."""
+    def known(self, image_id: str, made_from: str, files: Sequence[str] = ()) -> dict[str, str] | None:
+        """The remembered row of an image, if it was made from `made_from` by this code and its `files` still stand."""
         row = self.rows.get(image_id)
-        if row and row[column] == fingerprint and all((self.folder / f).is_file() for f in files):
-            return row
-        return None
+        made_so = row and row["fingerprint"] == made_from and row.get("code") in self.code.same
+        return row if made_so and all((self.folder / f).is_file() for f in files) else None
 
     def forget(self, image_ids: Iterable[str]) -> None:
         """Forget images that are about to be made again."""

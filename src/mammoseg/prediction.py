@@ -5,7 +5,7 @@ probability map, the map stays. The fold models are loaded only where an image i
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 
 from mammoseg import fingerprint
+from mammoseg.acceptance import Code
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv, whole
 from mammoseg.keeping import ImageKeeper
 from mammoseg.pack import read_image
 
-COLUMNS = ("image_id", "patient_id", "part", "made_by", "png_sha256", "fingerprint")
+COLUMNS = ("image_id", "patient_id", "part", "made_by", "png_sha256", "fingerprint", "code")
 ENSEMBLE = "ensemble"
 
 Predict = Callable[[Sequence[int], np.ndarray], np.ndarray]
@@ -39,7 +40,9 @@ class Shown:
         return self.row["image_id"]
 
 
-def images_to_predict(manifests: Iterable[Path], splits: Iterable[Mapping], dataset: str) -> list[Shown]:
+def images_to_predict(
+    manifests: Iterable[Path], splits: Iterable[Mapping], dataset: str, waiting: Collection[str] = ()
+) -> list[Shown]:
     """All usable images of one data set with the models that may see them, in the order of their ids.
 
     Parameters
@@ -47,14 +50,17 @@ def images_to_predict(manifests: Iterable[Path], splits: Iterable[Mapping], data
     manifests : iterable of Path
         Manifests of the data set's shards, the PNGs beside them.
     splits : rows of splits.csv
+    waiting : collection of str
+        Shards of images that arrived after the lock: part ``new``, also where their patient is in the cohort.
     """
     place = {r["patient_id"]: (r["role"], r["fold"]) for r in splits if r["dataset"] == dataset}
     shown = []
     for manifest in manifests:
+        waits = manifest.parent.name in waiting
         for row in read_csv(manifest):
             if row["status"] == "ok":
                 role, fold = place[row["patient_id"]]
-                part = "out_of_fold" if role == "train" else role
+                part = "new" if waits else "out_of_fold" if role == "train" else role
                 by = f"fold{fold}" if fold else ENSEMBLE
                 shown.append(Shown(row, manifest.parent / f"{row['image_id']}.png", part, by))
     return sorted(shown, key=lambda s: s.id)
@@ -66,7 +72,7 @@ def predict_dataset(
     folder: Path,
     *,
     average: str,
-    code: str,
+    code: Code,
     predict: Predict,
     chunk: int = 64,
 ) -> int:
@@ -81,8 +87,8 @@ def predict_dataset(
         Where <image_id>.png and manifest.csv go.
     average : str
         How the folds are combined; part of an ensemble's fingerprint.
-    code : str
-        Digest of the code that predicts.
+    code : Code
+        The code that predicts.
     predict : function
         Called with the folds to use and at most `chunk` images.
 
@@ -96,15 +102,15 @@ def predict_dataset(
     for k, f in enumerate(facts):
         for by, seen in ((f"fold{k}", ("training",)), (ENSEMBLE, ("training", "validation"))):
             _refuse_seen(f, seen, {s.row["patient_id"] for s in shown if s.made_by == by}, k)
-    keeper, rows, todo = ImageKeeper(folder, COLUMNS), [], {}
+    keeper, rows, todo = ImageKeeper(folder, COLUMNS, code), [], {}
     for s in shown:
         seen_by = [prints, average] if s.made_by == ENSEMBLE else [prints[int(s.made_by.removeprefix("fold"))]]
-        print_ = fingerprint.digest([s.row["png_sha256"], seen_by, code])
+        print_ = fingerprint.digest([s.row["png_sha256"], seen_by])
         row = {"image_id": s.id, "patient_id": s.row["patient_id"], "part": s.part, "made_by": s.made_by}
-        if old := keeper.known(s.id, "fingerprint", print_, [f"{s.id}.png"]):
+        if old := keeper.known(s.id, print_, [f"{s.id}.png"]):
             row = {**old, **row}
         else:
-            row["fingerprint"] = print_
+            row |= {"fingerprint": print_, "code": code.digest}
             todo.setdefault(s.made_by, []).append((s, row))
         rows.append(row)
     keeper.forget(s.id for group in todo.values() for s, _ in group)

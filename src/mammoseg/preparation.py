@@ -3,7 +3,10 @@
 Each image has a fingerprint of all that its PNG depends on; where it agrees with the one kept beside the PNG, the PNG stays.
 """
 
+import csv
+import io
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -17,25 +20,31 @@ import cv2
 import numpy as np
 
 from mammoseg import dicom, fingerprint
+from mammoseg.acceptance import Code
 from mammoseg.datasets.importer import Importer
 from mammoseg.datasets.pictures import is_picture, read_picture
 from mammoseg.dicom.inject import inject
 from mammoseg.dicom.read import read_pixels
 from mammoseg.errors import Unusable
-from mammoseg.files import read_csv, whole
+from mammoseg.files import read_csv, whole, write_text
 from mammoseg.geometry import Letterbox, chest_wall_on_left
 from mammoseg.indexing import candidate_of
 from mammoseg.keeping import ImageKeeper
 
 log = logging.getLogger(__name__)
 
-INJECTED = ("image_id", "file", "status", "explanation", "fingerprint")
+INJECTED = ("image_id", "file", "status", "explanation", "sha256", "fingerprint", "code")
 RENDERED = (
     "image_id", "patient_id", "study_id", "laterality", "view", "pixel_spacing_mm", "n_masses", "status", "explanation",
-    "rows", "columns", "side", "pad_right", "windowing", "source_sha256", "png_sha256", "mask_sha256", "mask_pixels", "recipe",
+    "rows", "columns", "side", "pad_right", "windowing", "source_sha256", "png_sha256", "mask_sha256", "mask_pixels",
+    "fingerprint", "code",
 )  # fmt: skip
 CARRIED = RENDERED[:7]
 """Columns of the manifest that come from the index as they are."""
+
+
+OF_SOURCE = {f"source:{c}": c for c in ("path", "annotations", "facts")}
+"""Columns of a shard's rows that come from sources.csv; the colon keeps them apart from a release's own columns."""
 
 
 @dataclass(frozen=True)
@@ -53,22 +62,42 @@ class Image:
         return importer.root / self.source["path"]
 
 
-def images_of_shard(index: Path, sources: Path, shards: Path, dataset: str, shard: str) -> list[Image]:
-    """The images of one shard's patients, in the order of their ids.
+def images_of_shard(rows: Path) -> list[Image]:
+    """The images of one shard, in the order of their ids; `rows` is the file that `write_shards` wrote."""
+    return [Image(r, {name: r[c] for c, name in OF_SOURCE.items()}) for r in read_csv(rows)]
+
+
+def write_shards(index: Path, sources: Path, shard_of: Mapping[str, str], folder: Path) -> None:
+    """Write, shard by shard, the rows of index.csv and sources.csv that its jobs need: no job reads the whole release.
 
     Parameters
     ----------
-    index, sources, shards : Path
-        index.csv and sources.csv of the data set, shards.csv of the study.
+    index, sources : Path
+        Both sorted by image_id.
+    shard_of : mapping of image_id to shard; images without one are left out
+    folder : Path
+        Where <shard>.csv go, private: they hold paths. A file that would not change stays; others are removed.
     """
-    mine = {r["patient_id"] for r in read_csv(shards) if (r["dataset"], r["shard"]) == (dataset, shard)}
-    rows = [r for r in read_csv(index) if r["patient_id"] in mine]
-    wanted = {r["image_id"] for r in rows}
-    by_id = {r["image_id"]: r for r in read_csv(sources) if r["image_id"] in wanted}
-    return [Image(r, by_id[r["image_id"]]) for r in rows]
+    columns, rows = None, defaultdict(list)
+    with open(index, newline="", encoding="utf-8") as i, open(sources, newline="", encoding="utf-8") as s:
+        for image, source in zip(csv.DictReader(i), csv.DictReader(s), strict=True):
+            if shard := shard_of.get(image["image_id"]):
+                columns = columns or [*image, *OF_SOURCE]
+                rows[shard].append([*image.values(), *(source[c] for c in OF_SOURCE.values())])
+    for shard, mine in rows.items():
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([columns, *mine])
+        path = folder / f"{shard}.csv"
+        if not path.exists() or path.read_text(encoding="utf-8") != text.getvalue():
+            write_text(path, text.getvalue())
+    for path in folder.glob("*.csv"):
+        if path.stem not in rows:
+            path.unlink()
 
 
-def inject_shard(images: Sequence[Image], importer: Importer, folder: Path, recipe: Mapping, code: str) -> int:
+def inject_shard(
+    images: Sequence[Image], importer: Importer, folder: Path, recipe: Mapping, code: Code
+) -> tuple[int, int]:
     """Write a DICOM with a VOI LUT for every image of a shard that has no windowing, and the manifest.
 
     Parameters
@@ -77,35 +106,38 @@ def inject_shard(images: Sequence[Image], importer: Importer, folder: Path, reci
         Where the injected files and manifest.csv go; private, for headers hold what identifies.
     recipe : mapping
         Config `image.voi_lut`; kind ``none`` injects nothing.
-    code : str
-        Digest of the code that injects.
+    code : Code
+        The code that injects.
 
     Returns
     -------
-    int
-        How many files were written; the others were there already or need none.
+    int, int
+        Files written, and files kept that were there already; the other images need none.
     """
-    keeper, rows, todo = ImageKeeper(folder, INJECTED), [], []
+    keeper, rows, todo = ImageKeeper(folder, INJECTED, code), [], []
     for image in images:
         row = {"image_id": image.id, "file": "", "status": "ok", "explanation": "", "fingerprint": ""}
         if image.index["windowing"] == "none" and recipe["kind"] != "none":
-            print_ = fingerprint.digest([image.index["content"], dict(recipe), code])
-            row |= {"file": f"{image.id}.dcm", "fingerprint": print_}
-            if not keeper.known(image.id, "fingerprint", print_, [row["file"]]):
+            print_ = fingerprint.digest([image.index["content"], dict(recipe)])
+            row |= {"file": f"{image.id}.dcm", "fingerprint": print_, "code": code.digest}
+            if known := keeper.known(image.id, print_, [row["file"]]):
+                row = known
+            else:
                 todo.append((image, row))
         rows.append(row)
     keeper.forget(image.id for image, _ in todo)
     for image, row in todo:
         try:
             inject(image.path(importer), folder / row["file"], recipe)
+            row["sha256"] = fingerprint.sha256(folder / row["file"])
         except Unusable as bad:
             row |= {"file": "", "status": bad.reason, "explanation": bad.explanation, "fingerprint": ""}
     keeper.finish(rows, {r["file"] for r in rows})
-    return len(todo)
+    return len(todo), sum(bool(r["file"]) for r in rows) - len(todo)
 
 
 def render_shard(
-    images: Sequence[Image], importer: Importer, injected: Path, folder: Path, recipe: Mapping, code: str, workers: int
+    images: Sequence[Image], importer: Importer, injected: Path, folder: Path, recipe: Mapping, code: Code, workers: int
 ) -> tuple[int, int]:
     """Render the images of a shard to 16-bit PNGs with their masks, and write the manifest.
 
@@ -119,8 +151,8 @@ def render_shard(
         Where PNGs and manifest.csv go.
     recipe : mapping
         ``side`` and ``mask_share``.
-    code : str
-        Digest of the code that renders.
+    code : Code
+        The code that renders.
     workers : int
         Processes to use.
 
@@ -129,7 +161,7 @@ def render_shard(
     int, int
         Images converted, and images set aside.
     """
-    keeper = ImageKeeper(folder, RENDERED)
+    keeper = ImageKeeper(folder, RENDERED, code)
     injections = {r["image_id"]: r for r in read_csv(injected / "manifest.csv")}
     folder.mkdir(parents=True, exist_ok=True)
     rows: dict[str, dict] = {}
@@ -139,19 +171,18 @@ def render_shard(
         made_from = [
             image.index["content"],
             image.index["annotations"],
-            injection["fingerprint"],
+            injection["sha256"],
             injection["status"],
             dict(recipe),
-            code,
         ]
         print_ = fingerprint.digest(made_from)
-        old = keeper.known(image.id, "recipe", print_)
+        old = keeper.known(image.id, print_)
         if old and all((folder / f).is_file() for f in _files(old)):
             rows[image.id] = {**old, **{c: image.index[c] for c in CARRIED}}
         else:
             todo.append((image, injected / injection["file"] if injection["file"] else None, injection, print_))
     keeper.forget(image.id for image, *_ in todo)
-    work = partial(_render_one, importer=importer, folder=folder, recipe=recipe)
+    work = partial(_render_one, importer=importer, folder=folder, recipe=recipe, code=code.digest)
     made = _in_processes(work, todo, workers)
     rows |= {r["image_id"]: r for r in made}
     ordered = [rows[image.id] for image in images]
@@ -186,7 +217,7 @@ def _crashed(image: Image, *_: object) -> dict:
         **row,
         "status": "decoder_crashed",
         "explanation": "the decoder ended abnormally: the file is damaged",
-        "recipe": "",  # not remembered: a process that was killed for its memory looks the same, so it is tried again
+        "fingerprint": "",  # not remembered: a process that was killed for its memory looks the same, so it is tried again
     }
 
 
@@ -199,10 +230,17 @@ def _render_one(
     importer: Importer,
     folder: Path,
     recipe: Mapping,
+    code: str,
 ) -> dict:
     """Render one image; its row of the manifest."""
     row = {**{c: image.index[c] for c in CARRIED}, "rows": image.index["rows"], "columns": image.index["columns"]}
-    row |= {"status": "ok", "windowing": image.index["windowing"], "recipe": print_, "side": recipe["side"]}
+    row |= {
+        "status": "ok",
+        "windowing": image.index["windowing"],
+        "side": recipe["side"],
+        "fingerprint": print_,
+        "code": code,
+    }
     source = image.path(importer)
     try:
         if injection["status"] != "ok":

@@ -12,10 +12,15 @@ from pathlib import Path
 
 import jsonschema
 
+from mammoseg import fingerprint
 from mammoseg.errors import UserError
 
 RESERVED = {"benchmarks", "figures", "fold", "logs", "models", "pack", "phantoms", "private", "tables", "weights"}
 """Names in results/ that a data set must not have."""
+
+
+ASKED = ("extend_cohort", "rebuild", "artefact", "patients")
+"""Keys that ask something of one run, on its command line."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ class Study:
     """
 
     def __init__(self, config: Mapping, schema: Mapping):
-        config = _with_truths(config)
+        config = _as_asked(config)
         check_schema(config, schema)
         self.config = config
         self.results = Path(config["results_dir"]).expanduser()
@@ -86,7 +91,11 @@ class Study:
         self.augmentation: Mapping = config["augmentation"]
         self.normalisation: Mapping = config["normalisation"]
         self.ensemble: Mapping = config["ensemble"]
+        # What one run is asked to do, given on its command line; no part of the study.
         self.extend_cohort: bool = config["extend_cohort"]
+        self.rebuild: bool = config["rebuild"]
+        self.artefact: str = config.get("artefact", "")
+        self.patients: list[str] = [p for p in config.get("patients", "").split(",") if p]
         self.datasets = {d["name"]: _dataset(d, config) for d in config["datasets"]}
         self.models = {m["name"]: _model(m, config["training"]) for m in config["models"]}
         self._check_values()
@@ -97,6 +106,10 @@ class Study:
     def private(self) -> Path:
         """Folder of all that may identify someone, mode 0700."""
         return self.results / "private"
+
+    def shard_rows(self, dataset: str, shard: str) -> Path:
+        """Where the plan leaves what the jobs of one shard need of the index."""
+        return self.private / dataset / "shards" / f"{shard}.csv"
 
     @property
     def folds(self) -> range:
@@ -123,7 +136,7 @@ class Study:
 
     def shown_config(self) -> dict:
         """What the report shows of the config; it is no reason to write it again that the results or the data have moved."""
-        moved = {"results_dir", "data_root", "extend_cohort"}
+        moved = {"results_dir", "data_root", *ASKED}
         shown = {k: v for k, v in self.config.items() if k not in moved}
         shown["datasets"] = [{k: v for k, v in d.items() if k != "root"} for d in shown["datasets"]]
         return shown
@@ -147,10 +160,10 @@ class Study:
         return {"side": self.image["side"], "mask_share": self.image["mask_share"]}
 
     def weights_recipe(self, weights: str) -> dict:
-        """`weights` is imagenet or gmic. A local file counts by size and time, so that an exchanged file is noticed."""
+        """`weights` is imagenet or gmic. A local file counts by its bytes, so that an exchanged file is noticed."""
         recipe = {"missing": self.weights["missing"], **self.weights[weights]}
         if recipe["file"] and (path := Path(recipe["file"])).is_file():
-            recipe["seen"] = [path.stat().st_size, path.stat().st_mtime_ns]
+            recipe["seen"] = fingerprint.sha256(path)
         return recipe
 
     def training_recipe(self, model: str) -> dict:
@@ -220,11 +233,18 @@ class Study:
                 )
 
 
-def _with_truths(config: Mapping) -> dict:
-    """A copy in which `extend_cohort` is a truth value: on the command line Snakemake leaves ``true`` a text."""
-    texts = {"true": True, "false": False}
-    given = config.get("extend_cohort", False)
-    return {**config, "extend_cohort": texts.get(given.lower(), given) if isinstance(given, str) else given}
+def _as_asked(config: Mapping) -> dict:
+    """A copy in which the keys of the command line have their kind: Snakemake leaves ``true`` a text, digits a number."""
+    asked = {"extend_cohort": False, "rebuild": False, **{k: config[k] for k in ASKED if k in config}}
+    for key in ("extend_cohort", "rebuild"):
+        if isinstance(asked[key], str):
+            asked[key] = {"true": True, "false": False}.get(asked[key].lower(), asked[key])
+    patients = asked.get("patients")
+    if isinstance(patients, float):
+        raise UserError("config key patients: Snakemake took the pseudonym for a number; write a comma behind it")
+    if isinstance(patients, int):
+        asked["patients"] = f"{patients:012d}"
+    return {**config, **asked}
 
 
 def _dataset(entry: Mapping, config: Mapping) -> DataSet:

@@ -15,6 +15,7 @@ PUBLISHED = BASE / "src/mammoseg/data/published_table2.csv"
 sys.path.insert(0, str(BASE / "src"))
 
 from mammoseg import fingerprint
+from mammoseg.acceptance import Accepted
 from mammoseg.errors import UserError
 from mammoseg.listing import listing
 from mammoseg.study import Study
@@ -30,6 +31,7 @@ if any(c.isspace() for c in sys.executable):
     )
 
 R = str(STUDY.results)
+ACCEPTED = Accepted(STUDY.results)
 DATASETS = list(STUDY.datasets)
 SCORED = STUDY.with_role("train") + STUDY.with_role("external")
 MODELS = list(STUDY.models)
@@ -44,12 +46,18 @@ wildcard_constraints:
     shard=r"[a-z]+-\d+",
 
 
+@lru_cache
+def code(rule):
+    """Digest of a rule's code as it is now; the codecs' versions count as code where pixels are made."""
+    return fingerprint.code(SCRIPTS / f"{rule}.py", also=fingerprint.codecs() if rule == "render_png" else None)
+
+
 def stage(rule, **recipe):
     """The one value in a rule's params: what it depends on besides its input files, its code included.
 
     Snakemake compares params as a set of texts without names: so one text, with sorted keys.
     """
-    return fingerprint.canonical({"code": fingerprint.code(SCRIPTS / f"{rule}.py"), **recipe})
+    return fingerprint.canonical({"code": ACCEPTED.representative(code(rule)), **recipe})
 
 
 @lru_cache
@@ -59,8 +67,8 @@ def read_work(path, mtime_ns):
 
 
 def work():
-    """The units of work by data set and name. Asking makes the asking rule depend on the checkpoint."""
-    path = str(checkpoints.assign_folds.get().output.work)
+    """The units of work by data set and name. Asking makes the asking rule depend on the checkpoint; `why` makes nothing."""
+    path = f"{R}/work.csv" if STUDY.artefact else str(checkpoints.assign_folds.get().output.work)
     return read_work(path, os.stat(path).st_mtime_ns)
 
 
@@ -93,6 +101,7 @@ def manifests(*datasets, role=None):
 
 def made_by_a_rule(wildcards):
     """What makes a release that does not exist by itself."""
+    before_planning()
     return f"{R}/phantoms/{wildcards.dataset}.json" if STUDY.datasets[wildcards.dataset].phantom else []
 
 

@@ -30,7 +30,7 @@ rule score_threshold:
     input:
         plan=planned,
         splits=ancient(f"{R}/splits.csv"),
-        manifests=lambda w: manifests(*SCORED),
+        manifests=lambda w: [m for r in ("train", "holdout", "external") for m in manifests(*SCORED, role=r)],
     output:
         baseline=report(f"{R}/tables/baseline.csv", caption="../report/baseline.rst", category="Tables"),
     log:

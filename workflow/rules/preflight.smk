@@ -1,4 +1,31 @@
-# Before the first job of a real run: what would fail hours later. Not of a dry run, and not inside the jobs.
+# Before the first job: what would fail hours later, or go stale in silence. Not inside the jobs.
+from snakemake.persistence import RECORD_FORMAT_VERSION
+from snakemake_interface_executor_plugins.settings import ExecMode
+
+from mammoseg.bookkeeping import Bookkeeping
+
+BOOKKEEPING = Bookkeeping(STUDY.results, Path(".snakemake"), RECORD_FORMAT_VERSION)
+
+
+@lru_cache
+def before_planning():
+    """Called while the jobs are worked out: only then is it known which targets are asked for, and how.
+
+    Ends the program by itself, for of a job whose outputs stand there Snakemake ignores that its inputs raise an error.
+    """
+    asked = workflow.dag_settings
+    if workflow.exec_mode != ExecMode.DEFAULT:
+        return
+    if STUDY.artefact:
+        sys.exit("mammoseg: config key artefact belongs to the target why: snakemake why --config artefact=…")
+    if BOOKKEEPING.lost and not (asked.forceall or workflow.touch):
+        sys.exit(
+            f"mammoseg: Snakemake's records of {R} are not in {Path('.snakemake').resolve()} (results moved or copied, .snakemake "
+            "deleted, or Snakemake upgraded), so it would miss every change: run once with --forceall, a pass that keeps what is "
+            "current"
+        )
+    if STUDY.rebuild and not (asked.forceall or asked.forcerun or asked.forcetargets):
+        workflow.dag.forcerules.update(workflow.rules)
 
 
 onstart:
@@ -8,3 +35,9 @@ onstart:
         preflight(STUDY, targets=workflow.dag_settings.targets, trains_here=not workflow.non_local_exec)
     except UserError as mistake:
         raise WorkflowError(str(mistake)) from None
+    BOOKKEEPING.start()
+
+
+onsuccess:
+    if (workflow.dag_settings.forceall or workflow.touch) and set(workflow.dag_settings.targets) <= {"all"}:
+        BOOKKEEPING.found()

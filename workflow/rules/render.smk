@@ -4,9 +4,6 @@
 rule inject_voi_lut:
     input:
         plan=planned,
-        index=ancient(f"{R}/{{dataset}}/index.csv"),
-        sources=ancient(f"{R}/private/{{dataset}}/sources.csv"),
-        shards=ancient(f"{R}/shards.csv"),
     output:
         manifest=f"{R}/private/{{dataset}}/dicom/{{shard}}/manifest.csv",
     log:
@@ -32,9 +29,6 @@ rule inject_voi_lut:
 rule render_png:
     input:
         plan=planned,
-        index=ancient(f"{R}/{{dataset}}/index.csv"),
-        sources=ancient(f"{R}/private/{{dataset}}/sources.csv"),
-        shards=ancient(f"{R}/shards.csv"),
         injected=f"{R}/private/{{dataset}}/dicom/{{shard}}/manifest.csv",
     output:
         manifest=f"{R}/{{dataset}}/png/{{shard}}/manifest.csv",

@@ -1,5 +1,6 @@
 """First import of every script: puts this checkout's library in front, and gives the frame that every job runs in."""
 
+import json
 import logging
 import sys
 import traceback
@@ -15,7 +16,7 @@ if SRC.is_dir() and str(SRC) not in sys.path:
 
 @contextmanager
 def job(snakemake) -> Iterator:
-    """Give the study; log into the job's log file, and what a person wants to see on the terminal too.
+    """Give the study; log into the job's log file, and what a person wants to see on the terminal too; leave a record.
 
     A user's mistake ends the job with its one sentence. Anything else is a bug: its name goes onto the terminal, its
     traceback into a log below private/, for either may name a path of the archive, and other logs may be shown around.
@@ -24,6 +25,7 @@ def job(snakemake) -> Iterator:
 
     from mammoseg import __version__
     from mammoseg.errors import UserError
+    from mammoseg.records import Record
     from mammoseg.study import Study
 
     path = Path(snakemake.log[0])
@@ -43,7 +45,12 @@ def job(snakemake) -> Iterator:
     try:
         schema = yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
         study = Study(snakemake.config, schema)
+        recipe = json.loads(snakemake.params.recipe) if snakemake.params.get("recipe") else None
+        record = Record(study.results, path)
+        record.remove()
         yield study
+        if recipe is not None:
+            record.write(snakemake.rule, dict(snakemake.wildcards), recipe, snakemake.input, snakemake.output)
         log.debug("finished, mammoseg %s", __version__)
     except UserError as mistake:
         print(f"mammoseg: {mistake}", file=sys.stderr)
@@ -60,6 +67,13 @@ def job(snakemake) -> Iterator:
         log.removeHandler(to_terminal)
         log.error("failed (%s); the traceback is in %s", kind, place)
         sys.exit(1)
+
+
+def code(snakemake, study):
+    """The code of this job as the study counts it: with what was accepted as equal, or nothing where all is made anew."""
+    from mammoseg.acceptance import Code
+
+    return Code.of(study.results, json.loads(snakemake.params.recipe)["code"], study.rebuild)
 
 
 def _keep_private(study, log: Path, text: str) -> Path:

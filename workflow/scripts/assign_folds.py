@@ -8,55 +8,55 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from mammoseg import fingerprint
+from mammoseg.cohort import Lock
 from mammoseg.errors import UserError
-from mammoseg.files import read_csv, write_csv, write_text
-from mammoseg.splits import SHARDS, SPLITS, WORK, make_plan
+from mammoseg.files import write_csv
+from mammoseg.preparation import write_shards
+from mammoseg.records import FOLDER as RECORDS
+from mammoseg.splits import SHARDS, SPLITS, WORK, make_plan, read_index
 
-LOCK = "cohort.lock.json"
 
-
-def main(indexes: Mapping[str, Path], results: Path, recipe: Mapping, cohort_recipe: Mapping) -> None:
-    """Write splits.csv, shards.csv and work.csv into `results`, and the lock beside them."""
-    lock = results / LOCK
-    locked = (
-        json.loads(lock.read_text()) if lock.exists() else {"drawn_with": cohort_recipe, "splits": [], "shards": []}
-    )
-    if (drawn := locked["drawn_with"]) != cohort_recipe:
+def main(indexes: Mapping[str, Path], results: Path, private: Path, recipe: Mapping, cohort_recipe: Mapping) -> None:
+    """Write splits.csv, shards.csv and work.csv into `results`, the lock beside them, and each shard's rows into `private`."""
+    lock = Lock.load(results)
+    if (drawn := lock.drawn_with) and drawn != cohort_recipe:
         changed = ", ".join(f"{k} from {drawn[k]} to {v}" for k, v in cohort_recipe.items() if drawn[k] != v)
         raise UserError(
             f"the cohort is locked and the config now changes {changed}: set it back, or start a new cohort on purpose "
             "with `snakemake relock`"
         )
     plan = make_plan(
-        {d: read_csv(path) for d, path in indexes.items()},
-        {d: read_csv(path.with_name("excluded.csv")) for d, path in indexes.items()},
+        {d: read_index(path) for d, path in indexes.items()},
+        {d: fingerprint.sha256(path.with_name("excluded.csv")) for d, path in indexes.items()},
         recipe["roles"],
-        locked["splits"],
-        locked["shards"],
-        folds=recipe["folds"],
-        holdout=recipe["holdout"],
-        seed=recipe["seed"],
+        lock,
+        **cohort_recipe,
         require_mass=recipe["require_mass"],
         patients_per_shard=recipe["patients_per_shard"],
         extend=recipe["extend"],
     )
-    # The lock is not declared: neither a failed job nor Snakemake can take it away.
-    write_text(lock, json.dumps({"drawn_with": dict(cohort_recipe), "splits": plan.splits, "shards": plan.shards}))
+    plan.lock.save(results)
+    for d, index in indexes.items():
+        write_shards(index, private / d / "sources.csv", plan.shard_of(d), private / d / "shards")
     write_csv(results / "splits.csv", SPLITS, plan.splits)
     write_csv(results / "shards.csv", SHARDS, plan.shards)
     write_csv(results / "work.csv", WORK, plan.work)
-    tidy(results, plan.work)
+    tidy(results, private, plan.work)
     for event in plan.events:
         logging.getLogger("mammoseg").info("%s", event)
 
 
-def tidy(results: Path, work: list[dict]) -> None:
-    """Remove the folders of shards that no row of work.csv names any more: nobody else ever looks at them."""
+def tidy(results: Path, private: Path, work: list[dict]) -> None:
+    """Remove what belongs to shards that no row of work.csv names any more: nobody else ever looks at it."""
     units = {(w["dataset"], w["unit"]) for w in work}
     for dataset in {w["dataset"] for w in work if w["role"] == "index"}:
-        for folder in (*(results / dataset / "png").glob("*/"), *(results / "private" / dataset / "dicom").glob("*/")):
+        for folder in (*(results / dataset / "png").glob("*/"), *(private / dataset / "dicom").glob("*/")):
             if (dataset, folder.name) not in units:
                 shutil.rmtree(folder)
+        for record in results.glob(f"{RECORDS}/*/{dataset}/*-*.json"):
+            if record.parts[-3] in ("inject_voi_lut", "render_png") and (dataset, record.stem) not in units:
+                record.unlink()
 
 
 if __name__ == "__main__":
@@ -64,6 +64,7 @@ if __name__ == "__main__":
         main(
             dict(zip(study.datasets, map(Path, snakemake.input.indexes), strict=True)),
             study.results,
+            study.private,
             json.loads(snakemake.params.recipe),
             study.cohort_recipe(),
         )

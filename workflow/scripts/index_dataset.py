@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from mammoseg import fingerprint
+from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.indexing import index_release, load_seen, rendered, write_index
 from mammoseg.privacy import load_or_create_key
@@ -14,7 +14,8 @@ from mammoseg.privacy import load_or_create_key
 PHANTOM_KEY = b"phantoms are nobody's patients.."  # fixed, so that the demo's ids are the same everywhere
 
 
-def main(name: str, importer: str, root: Path, site: str, public: Path, private: Path, only_phantoms: bool) -> None:
+def main(name: str, importer: str, root: Path, site: str, public: Path, private: Path, only_phantoms: bool,
+         code: Code) -> None:  # fmt: skip
     """Index the release at `root`; results go into the folders `public` and `private` of the data set."""
     key = PHANTOM_KEY if only_phantoms else load_or_create_key(private.parent / "key")
     private.mkdir(parents=True, exist_ok=True)
@@ -24,7 +25,7 @@ def main(name: str, importer: str, root: Path, site: str, public: Path, private:
         dataset=name,
         site=site,
         key=key,
-        code=fingerprint.code(Path(__file__)),
+        code=code,
         seen=load_seen(private / "seen.jsonl"),
         rendered_sha256=rendered(public / "png"),
     )
@@ -52,4 +53,5 @@ if __name__ == "__main__":
             Path(snakemake.output.index).parent,
             Path(snakemake.output.sources).parent,
             study.only_phantoms,
+            _bootstrap.code(snakemake, study),
         )

@@ -7,18 +7,17 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from mammoseg import fingerprint
+from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.preparation import images_of_shard, inject_shard
 
 
-def main(index: Path, sources: Path, shards: Path, dataset: str, shard: str, importer: str, root: Path, folder: Path,
-         voi_lut: Mapping) -> None:  # fmt: skip
+def main(rows: Path, importer: str, root: Path, folder: Path, voi_lut: Mapping, code: Code) -> None:
     """Write the injected DICOMs and manifest.csv into `folder`."""
-    images = images_of_shard(index, sources, shards, dataset, shard)
-    written = inject_shard(images, importer_for(importer, root), folder, voi_lut, fingerprint.code(Path(__file__)))
+    images = images_of_shard(rows)
+    written, kept = inject_shard(images, importer_for(importer, root), folder, voi_lut, code)
     logging.getLogger("mammoseg").info(
-        "%s %s: VOI LUT injected into %d of %d images", dataset, shard, written, len(images)
+        "%s %s: VOI LUT injected into %d of %d images, %d kept", *folder.parts[-3::2], written, len(images), kept
     )
 
 
@@ -26,13 +25,10 @@ if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         data = study.datasets[snakemake.wildcards.dataset]
         main(
-            Path(snakemake.input.index),
-            Path(snakemake.input.sources),
-            Path(snakemake.input.shards),
-            data.name,
-            snakemake.wildcards.shard,
+            study.shard_rows(data.name, snakemake.wildcards.shard),
             data.importer,
             data.root,
             Path(snakemake.output.manifest).parent,
             json.loads(snakemake.params.recipe)["voi_lut"],
+            _bootstrap.code(snakemake, study),
         )

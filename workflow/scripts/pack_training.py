@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from mammoseg import fingerprint
+from mammoseg.acceptance import Code
 from mammoseg.files import read_csv, write_text
 from mammoseg.keeping import Keeper
 from mammoseg.pack import Entry, write_pack
@@ -14,7 +15,7 @@ from mammoseg.pack import Entry, write_pack
 FILES = ("images.npy", "masks.npy", "cases.csv", "pack.json")
 
 
-def main(manifests: list[Path], folder: Path, require_mass: bool) -> None:
+def main(manifests: list[Path], folder: Path, require_mass: bool, code: Code) -> None:
     """Write the pack into `folder`, or put the kept one back. A manifest lies in <dataset>/png/<shard>/."""
     rows = [
         (m, r)
@@ -24,9 +25,9 @@ def main(manifests: list[Path], folder: Path, require_mass: bool) -> None:
     ]
     rows.sort(key=lambda x: x[1]["image_id"])
     contents = [[r["image_id"], r["patient_id"], r["png_sha256"], r["mask_sha256"]] for _, r in rows]
-    print_ = fingerprint.digest([contents, fingerprint.code(Path(__file__))])
+    print_ = fingerprint.digest(contents)
     keeper, log = Keeper(folder, FILES), logging.getLogger("mammoseg")
-    if keeper.restore(print_):
+    if keeper.restore(print_, code):
         log.info("the pack is kept: its %d images are the same", len(rows))
         return
     entries = (
@@ -41,14 +42,15 @@ def main(manifests: list[Path], folder: Path, require_mass: bool) -> None:
     )
     summary = write_pack(folder, entries)
     write_text(folder / "pack.json", json.dumps({**summary, "content": fingerprint.digest(contents)}, sort_keys=True))
-    keeper.store(print_)
+    keeper.store(print_, code)
     log.info("%d images packed", len(rows))
 
 
 if __name__ == "__main__":
-    with _bootstrap.job(snakemake):
+    with _bootstrap.job(snakemake) as study:
         main(
             [Path(m) for m in snakemake.input.manifests],
             Path(snakemake.output.pack).parent,
             json.loads(snakemake.params.recipe)["require_mass"],
+            _bootstrap.code(snakemake, study),
         )

@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from mammoseg import fingerprint
+from mammoseg.acceptance import Code
 from mammoseg.files import read_csv
 from mammoseg.prediction import images_to_predict, predict_dataset
 
 
-def main(manifests: list[Path], splits: Path, dataset: str, models: list[Path], folder: Path, ensemble: Mapping,
-         accelerator: str, threads: int) -> None:  # fmt: skip
+def main(manifests: list[Path], splits: Path, work: Path, dataset: str, models: list[Path], folder: Path,
+         ensemble: Mapping, accelerator: str, code: Code, threads: int) -> None:  # fmt: skip
     """Write the probability maps and manifest.csv into `folder`."""
-    shown = images_to_predict(manifests, read_csv(splits), dataset)
+    waiting = {w["unit"] for w in read_csv(work) if w["dataset"] == dataset and w["role"] == "new"}
+    shown = images_to_predict(manifests, read_csv(splits), dataset, waiting)
 
     def predict(folds, images):
         from mammoseg.ensemble import predict as run
@@ -33,10 +34,12 @@ def main(manifests: list[Path], splits: Path, dataset: str, models: list[Path], 
         torch.set_num_threads(threads)
         return load_model(models[fold].parent, choose_device(accelerator))[0]
 
-    code = fingerprint.code(Path(__file__))
     done = predict_dataset(shown, models, folder, average=ensemble["average"], code=code, predict=predict)
     log = logging.getLogger("mammoseg")
-    log.info("%s with %s: %d of %d images predicted", dataset, folder.name, done, len(shown))
+    log.info(
+        "%s with %s: %d of %d images predicted, %d kept (image and models are the same)",
+        dataset, folder.name, done, len(shown), len(shown) - done,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
@@ -44,10 +47,12 @@ if __name__ == "__main__":
         main(
             [Path(m) for m in snakemake.input.manifests],
             Path(snakemake.input.splits),
+            Path(snakemake.input.plan),
             snakemake.wildcards.dataset,
             [Path(m) for m in snakemake.input.models],
             Path(snakemake.output.manifest).parent,
             {**study.ensemble, **{"average": json.loads(snakemake.params.recipe)["average"]}},
             study.models[snakemake.wildcards.model].training["accelerator"],
+            _bootstrap.code(snakemake, study),
             snakemake.threads,
         )

@@ -5,14 +5,14 @@ import _bootstrap
 import logging
 from pathlib import Path
 
-from assign_folds import LOCK
+from mammoseg.cohort import LOCK, forget_plan
 
 
 def main(results: Path) -> None:
     """Remove the lock and what the last plan wrote; everything trained on the old cohort will be made again."""
     was_there = (results / LOCK).exists()
-    for name in (LOCK, "splits.csv", "shards.csv", "work.csv"):
-        (results / name).unlink(missing_ok=True)
+    (results / LOCK).unlink(missing_ok=True)
+    forget_plan(results)
     said = "forgotten: the next run draws a new one" if was_there else "not locked: there was nothing to forget"
     logging.getLogger("mammoseg").info("the cohort is %s", said)
 

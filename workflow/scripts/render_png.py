@@ -7,35 +7,32 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from mammoseg import fingerprint
+from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.preparation import images_of_shard, render_shard
 
 
-def main(index: Path, sources: Path, shards: Path, dataset: str, shard: str, importer: str, root: Path, injected: Path,
-         folder: Path, image: Mapping, workers: int) -> None:  # fmt: skip
+def main(rows: Path, importer: str, root: Path, injected: Path, folder: Path, image: Mapping, code: Code,
+         workers: int) -> None:  # fmt: skip
     """Write the PNGs and manifest.csv of one shard into `folder`."""
-    images = images_of_shard(index, sources, shards, dataset, shard)
-    code = fingerprint.code(Path(__file__))
+    images = images_of_shard(rows)
     converted, set_aside = render_shard(images, importer_for(importer, root), injected, folder, image, code, workers)
     logging.getLogger("mammoseg").info(
-        "%s %s: %d of %d images converted, %d set aside", dataset, shard, converted, len(images), set_aside
-    )
+        "%s %s: %d of %d images converted, %d kept (made from the same), %d set aside",
+        *folder.parts[-3::2], converted, len(images), len(images) - converted, set_aside,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         data = study.datasets[snakemake.wildcards.dataset]
         main(
-            Path(snakemake.input.index),
-            Path(snakemake.input.sources),
-            Path(snakemake.input.shards),
-            data.name,
-            snakemake.wildcards.shard,
+            study.shard_rows(data.name, snakemake.wildcards.shard),
             data.importer,
             data.root,
             Path(snakemake.input.injected).parent,
             Path(snakemake.output.manifest).parent,
             json.loads(snakemake.params.recipe)["image"],
+            _bootstrap.code(snakemake, study),
             snakemake.threads,
         )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mammoseg import fingerprint
+from mammoseg.acceptance import Code
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv
 from mammoseg.keeping import Keeper
@@ -18,8 +19,8 @@ from mammoseg.training import save_model, train_fold
 FILES = ("model.safetensors", "model.json", "history.csv")
 
 
-def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int, recipe: Mapping, workers,
-         threads: int) -> None:  # fmt: skip
+def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int, recipe: Mapping, code: Code,
+         workers, threads: int) -> None:  # fmt: skip
     """Write the fold's model into `folder`. `weights` is the record of the encoder weights, None for random values."""
     people = read_csv(splits)
     refuse_overlap(people)
@@ -40,11 +41,10 @@ def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int
             "fold": fold,
             "weights": record.get("sha256") if found else "random",
             "recipe": recipe,
-            "code": fingerprint.code(Path(__file__)),
         }
     )
     keeper, log = Keeper(folder, FILES), logging.getLogger("mammoseg")
-    if keeper.restore(print_):
+    if keeper.restore(print_, code):
         log.info("%s fold %d is kept: data, recipe, weights and code are the same", recipe["model"]["name"], fold)
         return
     result = train_fold(
@@ -62,7 +62,7 @@ def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int
         log=log,
     )
     save_model(folder, result, recipe=recipe, fingerprint=print_)
-    keeper.store(print_)
+    keeper.store(print_, code)
 
 
 if __name__ == "__main__":
@@ -75,6 +75,7 @@ if __name__ == "__main__":
             Path(snakemake.output.model).parent,
             int(snakemake.wildcards.fold),
             json.loads(snakemake.params.recipe),
+            _bootstrap.code(snakemake, study),
             study.models[model].training["workers"],
             snakemake.threads,
         )

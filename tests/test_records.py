@@ -1,0 +1,90 @@
+import json
+
+import pytest
+
+from mammoseg.files import write_csv
+from mammoseg.fingerprint import sha256
+from mammoseg.records import Record, changes, differences, read_records, record_of, recorded
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Results with a rendered shard, encoder weights, and a table made of the shard."""
+    results = tmp_path / "results"
+    shard = results / "a/png/train-00000"
+    shard.mkdir(parents=True)
+    (shard / "i1.png").write_text("picture")
+    (shard / "i1_mask.png").write_text("mask")
+    row = {"image_id": "i1", "png_sha256": sha256(shard / "i1.png"), "mask_sha256": sha256(shard / "i1_mask.png")}
+    write_csv(shard / "manifest.csv", list(row), [row])
+    (results / "weights").mkdir()
+    (results / "weights/w.safetensors").write_text("tensors")
+    weights = {"file": "w.safetensors", "sha256": sha256(results / "weights/w.safetensors")}
+    (results / "weights/w.json").write_text(json.dumps(weights))
+    (results / "table.csv").write_text("1")
+    (results / "work.csv").write_text("plan")
+    recipe = {"code": "c1", "image": {"side": 64}}
+    rendered = Record(results, results / "logs/render_png/a/train-00000.log")
+    rendered.write(
+        "render_png", {"dataset": "a", "shard": "train-00000"}, recipe, [results / "work.csv"], [shard / "manifest.csv"]
+    )
+    Record(results, results / "logs/fetch_weights/w.log").write(
+        "fetch_weights", {}, {"code": "c2"}, [], [results / "weights/w.json"]
+    )
+    inputs = [shard / "manifest.csv", results / "work.csv"]
+    Record(results, results / "logs/summarise.log").write(
+        "summarise", {}, {"code": "c3"}, inputs, [results / "table.csv"]
+    )
+    return results
+
+
+def test_a_record_says_what_made_it_from_what_and_what_was_made(results):
+    record = record_of(results, results / "table.csv")
+    assert (record["rule"], record["code"], record["recipe"]) == ("summarise", "c3", {})
+    assert record["inputs"] == {"a/png/train-00000/manifest.csv": sha256(results / "a/png/train-00000/manifest.csv")}, (
+        "not the plan"
+    )
+    assert record["outputs"] == {"table.csv": sha256(results / "table.csv")}
+    assert len(list(read_records(results))) == 3
+
+
+@pytest.mark.parametrize("name", ["", "manifest.csv", "i1.png", "i1_mask.png"])
+def test_a_picture_and_a_folder_belong_to_the_job_that_wrote_their_manifest(results, name):
+    assert record_of(results, results / "a/png/train-00000" / name)["rule"] == "render_png"
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", "a", "../elsewhere", "logs/summarise.log"])
+def test_what_no_job_made_has_no_record(results, name):
+    assert record_of(results, results / name) is None
+
+
+def test_a_job_that_failed_has_no_record(results):
+    Record(results, results / "logs/summarise.log").remove()
+    assert record_of(results, results / "table.csv") is None
+
+
+def test_every_digest_is_recomputed(results):
+    assert not list(differences(results))
+    assert len(list(recorded(results))) == 6
+    (results / "a/png/train-00000/i1_mask.png").write_text("other")
+    (results / "a/png/train-00000/i1.png").unlink()
+    (results / "weights/w.safetensors").write_text("other")
+    (results / "table.csv").write_text("2")
+    assert sorted(differences(results)) == [
+        ("a/png/train-00000/i1.png", "missing"),
+        ("a/png/train-00000/i1_mask.png", "changed"),
+        ("table.csv", "changed"),
+        ("weights/w.safetensors", "changed"),
+    ]
+
+
+def test_results_that_are_moved_take_their_records_along(results, tmp_path):
+    moved = results.rename(tmp_path / "moved")
+    assert not list(differences(moved))
+    assert record_of(moved, moved / "table.csv")
+
+
+def test_changes_name_each_value():
+    before, now = {"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 1, "c": 3}, "e": None, "d": [1]}
+    assert changes(before, now) == [("a.c", 2, 3)]
+    assert changes({"a": {"b": 1}}, {"a": {}}) == [("a", None, {}), ("a.b", 1, None)]

@@ -1,0 +1,28 @@
+"""Accept what other code has made as made by the present code: after a refactoring that changes no result."""
+
+import _bootstrap
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from mammoseg.acceptance import Accepted, to_accept
+from mammoseg.records import read_records
+
+
+def main(results: Path, present: Mapping[str, str]) -> None:
+    """Write accepted.json into `results`; `present` is rule → digest of its code as it is now."""
+    accepted, log = Accepted(results), logging.getLogger("mammoseg")
+    found = to_accept(read_records(results), present, accepted)
+    for rule, codes in sorted(found.items()):
+        accepted.accept(present[rule], codes)
+        made = ", ".join(f"{n} by {code}" for code, n in sorted(codes.items()))
+        log.info("%s: what other code made is accepted as made by %s: %s", rule, present[rule], made)
+    if found:
+        accepted.save()
+    log.info("accepted: nothing of it will be made again" if found else "nothing to accept: the present code made all")
+
+
+if __name__ == "__main__":
+    with _bootstrap.job(snakemake) as study:
+        main(study.results, snakemake.params.present)

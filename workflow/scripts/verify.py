@@ -1,0 +1,29 @@
+"""Recompute every digest below the results, and name what is missing or not as it was made."""
+
+import _bootstrap
+
+import logging
+from pathlib import Path
+
+from mammoseg.errors import UserError
+from mammoseg.records import differences, recorded
+
+
+def main(results: Path) -> None:
+    """End with one sentence and exit status 1 where anything differs; each file is named in the log."""
+    log, found = logging.getLogger("mammoseg"), 0
+    for name, wrong in differences(results):
+        found += 1
+        log.warning("%s: %s", wrong, name)
+    total = sum(1 for _ in recorded(results))
+    if found:
+        raise UserError(
+            f"{found} of {total} files are missing or not as they were made: delete them, then run once with --forceall, "
+            "which makes only what is missing"
+        )
+    log.info("verified: all %d files are as they were made", total)
+
+
+if __name__ == "__main__":
+    with _bootstrap.job(snakemake) as study:
+        main(study.results)

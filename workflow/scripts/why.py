@@ -1,0 +1,96 @@
+"""Explain one artefact: what it was made from, what has changed since, and whether it would be made again."""
+
+import _bootstrap
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from mammoseg import fingerprint
+from mammoseg.acceptance import Accepted
+from mammoseg.errors import UserError
+from mammoseg.records import changes, record_of
+
+SHOWN = 60
+"""Most characters of a value that are shown."""
+
+
+def main(results: Path, artefact: Path, now: Mapping | None, config: Mapping, snakefile: Path) -> None:
+    """Print the explanation. `now` is what the same rule would be made from today, its code included; None: not known."""
+    record = record_of(results, artefact)
+    if record is None:
+        raise UserError(
+            f"config key artefact: nothing below {results} was made as {artefact}; name a file or folder there, such as "
+            f"{results}/tables/segmentation.csv or {results}/models/<model>/fold0"
+        )
+    name = " ".join([record["rule"], *(f"{k}={v}" for k, v in record["wildcards"].items())])
+    print(f"{artefact}\nmade by {name}, {record['made']}, mammoseg {record['version']}, code {record['code']}")
+    print("from")
+    for key, value, _ in changes(record["recipe"], {}):
+        print(f"  {key} = {_short(value)}")
+    for path, sha256 in record["inputs"].items():
+        print(f"  {path} ({sha256[:12]})")
+    changed = list(_changes(results, record, now))
+    print("changed since" if changed else "nothing of it has changed since")
+    for line in changed:
+        print(f"  {line}")
+    jobs = _planned(results / next(iter(record["outputs"])), config, snakefile)
+    if jobs:
+        print("the next run would make it again, by " + ", ".join(f"{n} × {rule}" for rule, n in jobs.items()))
+        if {"index_dataset", "assign_folds"} & jobs.keys():
+            print("(what the index will find is not known yet: after `snakemake plan` this answer is exact)")
+    else:
+        print("the next run would leave it as it is")
+
+
+def _changes(results: Path, record: Mapping, now: Mapping | None):
+    if now is None:
+        yield "the plan: nothing is planned yet, or this unit of work is gone"
+        return
+    if record["code"] not in Accepted(results).same_as(now["code"]):
+        yield f"code: {record['code']} → {now['code']} (`snakemake accept` where the results are the same)"
+    for key, before, after in changes(record["recipe"], {k: v for k, v in now.items() if k != "code"}):
+        yield f"{key}: {_short(before)} → {_short(after)}"
+    for name, sha256 in record["inputs"].items():
+        path = results / name
+        if not path.is_file():
+            yield f"{name}: is gone"
+        elif fingerprint.sha256(path) != sha256:
+            yield f"{name}: has other content"
+
+
+def _short(value) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _planned(target: Path, config: Mapping, snakefile: Path) -> dict[str, int]:
+    """The jobs by which Snakemake would make `target` again: only a dry run of the whole graph knows."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump({k: v for k, v in json.loads(json.dumps(config, default=str)).items() if k != "artefact"}, file)
+        file.flush()
+        # The target first: some options take several values.
+        command = [sys.executable, "-m", "snakemake", target, "-n", "-s", snakefile, "--configfile", file.name]
+        ran = subprocess.run(list(map(str, command)), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if ran.returncode:
+        raise UserError(f"a dry run for {target} fails: {ran.stdout.strip().splitlines()[-1]}")
+    return {
+        rule: int(n)
+        for rule, n in re.findall(r"^(\w+) +(\d+)$", ran.stdout.split("\n\n[", 1)[0], re.M)
+        if rule != "total"
+    }
+
+
+if __name__ == "__main__":
+    with _bootstrap.job(snakemake) as study:
+        if not study.artefact:
+            raise UserError("nothing is named: write `snakemake why --config artefact=results/…` with a file or folder")
+        now = snakemake.params.now
+        snakefile = Path(_bootstrap.WORKFLOW).parent / "Snakefile"
+        main(study.results, Path(study.artefact), json.loads(now) if now else None, snakemake.config, snakefile)
