@@ -7,11 +7,19 @@ import SimpleITK
 from scipy import ndimage
 from sklearn.metrics import f1_score, jaccard_score
 
+from mammoseg.acceptance import Code
 from mammoseg.errors import UserError
 from mammoseg.files import write_csv
-from mammoseg.scoring import COLUMNS, binarise, score_case, score_cases
+from mammoseg.fingerprint import sha256
+from mammoseg.scoring import KEPT, binarise, score_case, score_cases
 
 SIDE = 64
+
+CODE = Code("1", frozenset({"1"}))
+
+
+def scored(predictions, shards, threshold=0.5, code=CODE):
+    return score_cases(predictions, shards, threshold, code, predictions.with_name(".scores.csv"))
 
 
 def blobs(rng: np.random.Generator, share: float) -> np.ndarray:
@@ -30,20 +38,23 @@ def case_files(tmp_path):
             [tmp_path / f"png/a-{k}/manifest.csv" for k in range(2)],
         )
         for folder in (predictions.parent, *(s.parent for s in shards)):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         rows = [[], []]
         for k, case in enumerate(cases):
             facts = {"patient_id": f"p{k}", "laterality": "L", "view": "CC", "status": "ok"}
             rows[k % 2].append(facts | {key: case[key] for key in case if key not in ("probability", "mask")})
             cv2.imwrite(str(predictions.with_name(f"{case['image_id']}.png")), case["probability"])
-            cv2.imwrite(
-                str(shards[k % 2].with_name(f"{case['image_id']}_mask.png")), case["mask"].astype(np.uint8) * 255
-            )
-        columns = ("image_id", "patient_id", "laterality", "view", "n_masses", "status")
+            mask = shards[k % 2].with_name(f"{case['image_id']}_mask.png")
+            cv2.imwrite(str(mask), case["mask"].astype(np.uint8) * 255)
+            rows[k % 2][-1]["mask_sha256"] = sha256(mask)
+        columns = ("image_id", "patient_id", "laterality", "view", "n_masses", "status", "mask_sha256")
         for shard, mine in zip(shards, rows, strict=True):
             write_csv(shard, columns, mine)
-        made = [{"image_id": c["image_id"], "part": "holdout"} for c in cases]
-        write_csv(predictions, ("image_id", "part"), made)
+        made = [
+            {"image_id": i, "part": "holdout", "png_sha256": sha256(predictions.with_name(f"{i}.png"))}
+            for i in (c["image_id"] for c in cases)
+        ]
+        write_csv(predictions, ("image_id", "part", "png_sha256"), made)
         return predictions, shards
 
     return write
@@ -105,9 +116,9 @@ def test_rows_of_a_data_set(case_files):
         {"image_id": "a", "n_masses": "", "mask": np.zeros((SIDE, SIDE)), "probability": full},
         {"image_id": "d", "n_masses": "1", "mask": blobs(rng, 0.1), "probability": full, "status": "undecodable"},
     ]
-    rows = score_cases(*case_files(cases), threshold=0.5)
+    rows = scored(*case_files(cases))[0]
     assert [row["image_id"] for row in rows] == ["b", "c"]  # sorted; no reference, no row; not rendered, no row
-    assert all(set(row) == set(COLUMNS) for row in rows)
+    assert all(set(row) == set(KEPT) for row in rows)
     assert rows[0]["dice"] is None
     share = cases[0]["mask"].mean()
     assert rows[1]["dice"] == pytest.approx(2 * share / (1 + share))
@@ -127,10 +138,10 @@ def test_a_missing_prediction_is_an_error_that_names_the_image(case_files):
     predictions, shards = case_files(cases)
     (predictions.parent / "two.png").unlink()
     with pytest.raises(UserError, match="image_id two"):
-        score_cases(predictions, shards)
-    write_csv(predictions, ("image_id", "part"), [{"image_id": "two", "part": "holdout"}])
+        scored(predictions, shards)
+    write_csv(predictions, ("image_id", "part", "png_sha256"), [{"image_id": "two", "part": "holdout"}])
     with pytest.raises(UserError, match=r"1 of 2 .*image_id one"):
-        score_cases(predictions, shards)
+        scored(predictions, shards)
 
 
 def test_a_damaged_or_8_bit_prediction_is_an_error(case_files):
@@ -142,7 +153,26 @@ def test_a_damaged_or_8_bit_prediction_is_an_error(case_files):
     }
     predictions, shards = case_files([case])
     with pytest.raises(UserError, match="image_id x"):
-        score_cases(predictions, shards)
+        scored(predictions, shards)
     (predictions.parent / "x.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match="image_id x"):
-        score_cases(predictions, shards)
+        scored(predictions, shards)
+
+
+def test_a_case_is_scored_again_only_when_its_prediction_its_mask_or_the_threshold_changes(case_files):
+    rng = np.random.default_rng(2)
+    full = np.full((SIDE, SIDE), 65535, np.uint16)
+    cases = [{"image_id": i, "n_masses": "1", "mask": blobs(rng, 0.1), "probability": full} for i in "ab"]
+    cases.append({"image_id": "c", "n_masses": "0", "mask": np.zeros((SIDE, SIDE)), "probability": full * 0})
+    predictions, shards = case_files(cases)
+    first, n = scored(predictions, shards)
+    assert n == 3
+    kept, n = scored(predictions, shards)
+    assert n == 0
+    text = [{k: "" if v is None else str(v) for k, v in row.items()} for row in first]
+    assert kept == text, "kept scores are the very same text"
+    assert scored(predictions, shards, threshold=0.4)[1] == 3
+    assert scored(predictions, shards, threshold=0.4, code=Code("2", frozenset({"2"})))[1] == 3
+    assert scored(predictions, shards, threshold=0.4, code=Code("3", frozenset({"2", "3"})))[1] == 0
+    predictions, shards = case_files([{**cases[0], "probability": full * 0}, *cases[1:]])
+    assert scored(predictions, shards, threshold=0.4, code=Code("2", frozenset({"2"})))[1] == 1

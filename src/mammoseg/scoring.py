@@ -7,8 +7,10 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from mammoseg import fingerprint
+from mammoseg.acceptance import Code
 from mammoseg.errors import UserError
-from mammoseg.files import read_csv
+from mammoseg.files import read_csv, write_csv
 from mammoseg.metrics import counts
 from mammoseg.pack import read_mask
 
@@ -26,11 +28,18 @@ COLUMNS = (
     "iou",
     "predicted_regions",
 )
+FACTS = ("image_id", "patient_id", "laterality", "view", "n_masses")
 NEIGHBOURS = np.ones((3, 3), bool)  # regions may touch at a corner
 
 
-def score_cases(predictions: Path, shards: Iterable[Path], threshold: float = 0.5) -> list[dict]:
-    """Score one model on one data set.
+KEPT = (*COLUMNS, "fingerprint", "code")
+"""Columns of the memory of earlier scores."""
+
+
+def score_cases(
+    predictions: Path, shards: Iterable[Path], threshold: float, code: Code, memory: Path
+) -> tuple[list[dict], int]:
+    """Score one model on one data set; a case whose prediction, mask and threshold are as before keeps its scores.
 
     Parameters
     ----------
@@ -40,12 +49,16 @@ def score_cases(predictions: Path, shards: Iterable[Path], threshold: float = 0.
         ``manifest.csv`` of each shard of the data set; ``<image_id>_mask.png`` lies beside it.
     threshold : float
         Probability from which a pixel is mass, 0..1.
+    code, memory : Code, Path
+        The code that scores, and the file in which scores are remembered.
 
     Returns
     -------
     list of dict
-        One row per image that has a reference, by `COLUMNS`, sorted by image_id. `dice` and `iou` are None where neither
-        reference nor prediction holds a pixel.
+        One row per image that has a reference, by `COLUMNS`, sorted by image_id. `dice` and `iou` are None (kept ones: "")
+        where neither reference nor prediction holds a pixel.
+    int
+        Cases scored; the others were kept.
 
     Raises
     ------
@@ -65,13 +78,21 @@ def score_cases(predictions: Path, shards: Iterable[Path], threshold: float = 0.
             f"{len(lost)} of {len(cases)} images have no prediction in {predictions}, e.g. image_id {lost[0]}: "
             "delete that file and run again, so that they are predicted"
         )
-    rows = []
+    known = {r["image_id"]: r for r in read_csv(memory)} if memory.exists() else {}
+    rows, scored = [], 0
     for image_id, (case, mask) in sorted(cases.items()):
+        facts = {k: case[k] for k in FACTS} | {"part": made[image_id]["part"]}
+        made_from = fingerprint.digest([made[image_id]["png_sha256"], case["mask_sha256"], threshold])
+        old = known.get(image_id)
+        if old and old["fingerprint"] == made_from and old["code"] in code.same:
+            rows.append(old | facts)
+            continue
+        scored += 1
         probability = read_probability(predictions.with_name(f"{image_id}.png"), image_id)
-        facts = {k: case[k] for k in ("image_id", "patient_id", "laterality", "view", "n_masses")}
-        reference = read_mask(mask, image_id).astype(bool)
-        rows.append(facts | {"part": made[image_id]["part"]} | score_case(probability, reference, threshold))
-    return rows
+        scores = score_case(probability, read_mask(mask, image_id).astype(bool), threshold)
+        rows.append(facts | scores | {"fingerprint": made_from, "code": code.digest})
+    write_csv(memory, KEPT, rows)
+    return rows, scored
 
 
 def score_case(probability: np.ndarray, reference: np.ndarray, threshold: float = 0.5) -> dict:

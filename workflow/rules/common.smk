@@ -36,6 +36,8 @@ DATASETS = list(STUDY.datasets)
 SCORED = STUDY.with_role("train") + STUDY.with_role("external")
 MODELS = list(STUDY.models)
 FOLDS = list(STUDY.folds)
+TESTED = ("train", "holdout", "external")  # roles of shards that enter a mean; each case by models that did not see it
+ROLES = (*TESTED, "new", "predict")
 
 
 wildcard_constraints:
@@ -82,21 +84,21 @@ def source(dataset, unit):
     return work()[dataset, unit]["digest"]
 
 
-def roles(*datasets):
+def roles(*datasets, among=ROLES):
     """Which units of some data sets have which role, and who is in which fold: as text, for params."""
     folds = {f"fold {k}": source("fold", str(k)) for k in FOLDS}
-    return {f"{d} {u}": r["role"] for (d, u), r in work().items() if d in datasets} | folds
+    units = {f"{d} {u}": r["role"] for (d, u), r in work().items() if d in datasets and r["role"] in among}
+    return fingerprint.digest(units | folds)
 
 
-def shards(*datasets, role=None):
-    """Data set and name of the shards of some data sets, of one role where it is named."""
-    rows = work().items()
-    return [(d, u) for (d, u), r in rows if d in datasets and r["role"] != "index" and role in (None, r["role"])]
+def shards(*datasets, among=ROLES):
+    """Data set and name of the shards of some data sets, of some roles."""
+    return [(d, u) for (d, u), r in work().items() if d in datasets and r["role"] in among]
 
 
-def manifests(*datasets, role=None):
-    """Manifests of the rendered shards of some data sets."""
-    return [f"{R}/{d}/png/{u}/manifest.csv" for d, u in shards(*datasets, role=role)]
+def manifests(*datasets, among=ROLES):
+    """Manifests of the rendered shards of some data sets, of some roles."""
+    return [f"{R}/{d}/png/{u}/manifest.csv" for d, u in shards(*datasets, among=among)]
 
 
 def made_by_a_rule(wildcards):

@@ -30,7 +30,7 @@ rule score_threshold:
     input:
         plan=planned,
         splits=ancient(f"{R}/splits.csv"),
-        manifests=lambda w: [m for r in ("train", "holdout", "external") for m in manifests(*SCORED, role=r)],
+        manifests=lambda w: manifests(*SCORED, among=TESTED),
     output:
         baseline=report(f"{R}/tables/baseline.csv", caption="../report/baseline.rst", category="Tables"),
     log:
@@ -44,7 +44,7 @@ rule score_threshold:
         mem_mb=4000,
         runtime=60,
     params:
-        recipe=lambda w: stage("score_threshold", datasets=SCORED, roles=roles(*SCORED)),
+        recipe=lambda w: stage("score_threshold", datasets=SCORED, roles=roles(*SCORED, among=TESTED)),
     message:
         "scoring the best brightness threshold, for comparison"
     script:

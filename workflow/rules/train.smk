@@ -4,7 +4,7 @@
 rule pack_training:
     input:
         plan=planned,
-        manifests=lambda w: manifests(*STUDY.with_role("train"), role="train"),
+        manifests=lambda w: manifests(*STUDY.with_role("train"), among=["train"]),
     output:
         images=f"{R}/pack/images.npy",
         masks=f"{R}/pack/masks.npy",
