@@ -30,6 +30,7 @@ from mammoseg.files import read_csv, whole, write_text
 from mammoseg.geometry import Letterbox, chest_wall_on_left
 from mammoseg.indexing import candidate_of
 from mammoseg.keeping import ImageKeeper
+from mammoseg.likeness import signature
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ INJECTED = ("image_id", "file", "status", "explanation", "sha256", "fingerprint"
 RENDERED = (
     "image_id", "patient_id", "study_id", "laterality", "view", "pixel_spacing_mm", "n_masses", "status", "explanation",
     "rows", "columns", "side", "pad_right", "windowing", "source_sha256", "png_sha256", "mask_sha256", "mask_pixels",
-    "fingerprint", "code",
+    "likeness", "fingerprint", "code",
 )  # fmt: skip
 CARRIED = RENDERED[:7]
 """Columns of the manifest that come from the index as they are."""
@@ -258,7 +259,7 @@ def _render_one(
                 "mask_pixels": int(mask.sum()),
                 "mask_sha256": _write_png(folder / f"{image.id}_mask.png", mask * np.uint8(255)),
             }
-        row |= {"png_sha256": _write_png(folder / f"{image.id}.png", small)}
+        row |= {"png_sha256": _write_png(folder / f"{image.id}.png", small), "likeness": signature(small)}
     except Unusable as bad:
         row |= {"status": bad.reason, "explanation": bad.explanation}
     return row

@@ -87,6 +87,7 @@ class Study:
         self.seed: int = config["seed"]
         self.splits: Mapping = config["splits"]
         self.image: Mapping = config["image"]
+        self.leakage: Mapping = config["leakage"]
         self.weights: Mapping = config["weights"]
         self.augmentation: Mapping = config["augmentation"]
         self.normalisation: Mapping = config["normalisation"]

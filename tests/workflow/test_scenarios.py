@@ -5,11 +5,16 @@ The tests of this file belong together and run in their order: each starts from 
 
 import json
 import os
+import shutil
 
+import cv2
+import numpy as np
 import pydicom
 import pytest
+from conftest import ROOT
 from tiny import TinyStudy
 
+from mammoseg.datasets.phantom import make_release
 from mammoseg.files import read_csv
 
 AFTER_PREDICTION = {"summarise_scores": 1, "plot_dice": 1, "write_report": 1}
@@ -41,9 +46,33 @@ def change_pixels(path) -> None:
     ds.save_as(path)
 
 
+def rename(study, path, name) -> None:
+    """Rename an image of site-a together with its masks."""
+    for mask in (study.folder / "data/site-a/masks" / path.parent.name).glob(f"{path.stem}_mask_*"):
+        mask.rename(mask.with_name(mask.name.replace(path.stem, name)))
+    path.rename(path.with_name(f"{name}.dcm"))
+
+
+def copy_as_another(path, target, patient=None) -> None:
+    """Copy an image under another name, number and patient, uncompressed: another file, the same picture, no reference."""
+    ds = pydicom.dcmread(path)
+    if ds.file_meta.TransferSyntaxUID.is_compressed:
+        ds.decompress(generate_instance_uid=False)
+    uid = pydicom.uid.generate_uid()
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid
+    ds.PatientID = patient or ds.PatientID
+    target.parent.mkdir(parents=True, exist_ok=True)
+    ds.save_as(target)
+
+
 def tables(study: TinyStudy) -> dict[str, bytes]:
     """Every table but the costs, which differ from run to run."""
     return {p.name: p.read_bytes() for p in (study.results / "tables").iterdir() if p.name != "costs.csv"}
+
+
+def has_mass(study: TinyStudy, path: str) -> bool:
+    """Whether a mask of site-a holds a mass."""
+    return bool(cv2.imread(str(study.folder / "data/site-a" / path), cv2.IMREAD_UNCHANGED).any())
 
 
 def index_jobs(ran):
@@ -83,6 +112,29 @@ def test_a_patient_after_the_lock_is_predicted_and_not_trained_on(study):
     assert (ran.converted, ran.trained, ran.predicted) == (4, 0, 4)
     assert below["render_png"] == below["predict_ensemble"] == below["score_cases"] == 1
     assert [r["role"] for r in read_csv(study.results / "splits.csv")].count("new") == 1
+
+
+def test_a_new_image_of_a_known_patient_waits_too(study):
+    path, _ = image_of(study, "train")
+    copy_as_another(path, path.with_name("follow-up.dcm"))
+    masks = list((study.folder / "data/site-a/masks" / path.parent.name).glob(f"{path.stem}_mask_*"))
+    for mask in masks:
+        shutil.copy(mask, mask.with_name(mask.name.replace(path.stem, "follow-up")))
+    ran = study.run()
+    assert (ran.converted, ran.trained, ran.predicted) == (1, 0, 1)
+    assert any("5 images arrived after the lock" in s for s in ran.sentences), "hers and the new patient's four"
+    rows = read_csv(study.results / "site-a/predictions/tiny/manifest.csv")
+    assert sum(r["part"] == "new" for r in rows) == 5
+    path.with_name("follow-up.dcm").unlink()
+    assert study.run().trained == 0
+
+
+def test_a_renamed_file_costs_a_reading(study):
+    path, _ = image_of(study, "holdout")
+    rename(study, path, "renamed")
+    assert study.run().jobs == {"index_dataset": 1, "assign_folds": 1}
+    rename(study, path.with_name("renamed.dcm"), path.stem)
+    assert study.run().jobs == {"index_dataset": 1, "assign_folds": 1}
 
 
 def test_a_touched_file_costs_a_reading(study):
@@ -136,6 +188,16 @@ def test_a_training_value_retrains_and_converts_nothing(study):
     assert ran.predicted > 0
 
 
+def test_a_training_value_and_a_new_external_image_in_one_run(study):
+    """The leakage check, which the external image starts, must not hide the changed value behind its ancient edge."""
+    study.add_patient("site-b", 61)
+    study.config["training"]["learning_rate"] = 0.001
+    ran = study.run()
+    assert ran.jobs["check_leakage"] == 1
+    assert ran.trained == 2
+    assert not study.run().jobs
+
+
 def test_the_image_recipe_makes_everything_below_again(study):
     study.config["image"]["mask_share"] = 0.45
     ran = study.run()
@@ -157,6 +219,47 @@ def test_a_threshold_of_the_ensemble_scores_and_predicts_nothing(study):
     assert (ran.converted, ran.trained, ran.predicted) == (0, 0, 0)
     assert "predict_ensemble" not in ran.jobs
     assert ran.jobs["score_cases"] == 2
+
+
+def test_a_corrected_mask_of_the_training_part_retrains(study):
+    _, image_id = image_of(study, "train")
+    source = next(s for s in read_csv(study.results / "private/site-a/sources.csv") if s["image_id"] == image_id)
+    path = next(study.folder / "data/site-a" / a for a in json.loads(source["annotations"]) if has_mass(study, a))
+    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(path), cv2.dilate(mask, np.ones((9, 9), np.uint8)))
+    ran = study.run()
+    assert (ran.converted, ran.trained) == (1, 2)
+    assert any(f"1 images of the locked cohort have changed and are made again: {image_id}" in s for s in ran.sentences)
+
+
+def test_a_model_more_and_a_model_less(study):
+    study.config["models"].append({"name": "second", "encoder": "resnet22_gmic", "decoder": "fpn", "weights": "random"})
+    ran = study.run()
+    assert (ran.converted, ran.trained) == (0, 2)
+    assert ran.jobs["predict_ensemble"] == ran.jobs["score_cases"] == 2
+    assert {r["model"] for r in read_csv(study.results / "tables/segmentation.csv")} == {"tiny", "second"}
+    study.config["models"].pop()
+    ran = study.run()
+    assert (ran.converted, ran.trained, ran.predicted) == (0, 0, 0)
+    assert {r["model"] for r in read_csv(study.results / "tables/segmentation.csv")} == {"tiny"}
+
+
+def test_a_whole_new_data_set_that_is_only_predicted(study):
+    make_release(study.folder / "data/later", "oulu", patients=1, seed=99, rows=128, columns=104)
+    study.config["datasets"].append({"name": "later", "importer": "oulu", "root": "data/later", "role": "predict"})
+    ran = study.run()
+    images = len(study.images("later"))
+    assert (ran.converted, ran.trained, ran.predicted) == (images, 0, images)
+    study.config["datasets"].pop()
+    assert study.run().trained == 0
+
+
+def test_keys_in_another_order_and_a_touched_script_are_no_change(study):
+    study.config = dict(reversed(study.config.items()))
+    study.config["training"] = dict(reversed(study.config["training"].items()))
+    for script in (ROOT / "workflow/scripts").glob("*.py"):
+        os.utime(script)
+    assert not study.run().jobs
 
 
 def test_extending_the_cohort_takes_the_newcomer_in(study):
@@ -203,12 +306,114 @@ def test_a_vanished_patient_of_the_cohort_stops_the_run_and_restoring_her_heals(
     assert study.run().trained == 0
 
 
-def test_losing_all_bookkeeping_costs_a_pass_without_work(study):
+def test_a_copied_image_under_another_patients_name_stops_before_any_training(study):
+    """Copies from three places, so that the forged patient, wherever she falls, stands in another place than two of them."""
+    place = {r["patient_id"]: (r["role"], r["fold"]) for r in read_csv(study.results / "splits.csv")}
+    patient = {r["image_id"]: r["patient_id"] for r in read_csv(study.results / "site-a/index.csv")}
+    sources = {place[patient[s["image_id"]]]: s["path"] for s in read_csv(study.results / "private/site-a/sources.csv")}
+    forged = study.folder / "data/site-a/images/forged"
+    for n, (_, path) in enumerate(sorted(sources.items())):
+        copy_as_another(study.folder / "data/site-a" / path, forged / f"{n}.dcm", patient="forged")
+    study.config["training"]["learning_rate"] = 0.003
+    for arguments in (["--config", "extend_cohort=true"], []):
+        ran = study.run(*arguments, check=False)
+        assert ran.status != 0
+        assert ran.trained == 0
+        assert "images of different patients in different parts of the study show the same exposure" in ran.output
+        assert "Traceback" not in ran.output
+    shutil.rmtree(forged)
+    people = {r["patient"]: r["patient_id"] for r in read_csv(study.results / "private/site-a/patients.csv")}
+    ran = study.run(check=False)
+    assert f"images of patient {people['forged']} of the locked cohort" in ran.output
+    study.run("withdraw", "--config", f"patients={people['forged']},")
+    assert study.run().trained == 2, "by the other learning rate"
+
+
+def test_a_withdrawn_patient_leaves_every_part_and_the_models_that_saw_her_are_trained_again(study):
+    path, image_id = image_of(study, "train")
+    rows = read_csv(study.results / "site-a/index.csv")
+    patient = next(r["patient_id"] for r in rows if r["image_id"] == image_id)
+    ran = study.run("withdraw", "--config", "patients=000000000000,", check=False)
+    assert "patient 000000000000 is not in this study" in ran.output
+    ran = study.run("withdraw", "--config", f"patients={patient},")
+    assert any(s.startswith(f"patient {patient} is withdrawn: 4 images, train fold") for s in ran.sentences)
+    assert sum("tiny/fold" in s for s in ran.sentences) == 2, "one fold trained on her, one was validated on her"
+    ran = study.run()
+    assert (ran.converted, ran.trained) == (0, 2)
+    gone = {r["image_id"] for r in rows if r["patient_id"] == patient}
+    left = {p.stem.removesuffix("_mask") for p in study.results.rglob("*.png")}
+    assert not gone & left, "no picture, no mask, no prediction of hers"
+    assert patient not in (study.results / "splits.csv").read_text()
+    for model in study.results.glob("models/tiny/fold*/model.json"):
+        assert patient not in model.read_text()
+    assert path.exists(), "the release is the user's"
+    assert not study.run().jobs
+
+
+def test_why_tells_what_an_artefact_was_made_from_and_whether_it_stays(study):
+    ran = study.run("why", "--config", "artefact=results/models/tiny/fold1")
+    assert "made by train_fold fold=1 model=tiny" in ran.output
+    assert "training.learning_rate = 0.003" in ran.output
+    assert "nothing of it has changed since" in ran.output
+    assert "the next run would leave it as it is" in ran.output
+    study.config["training"]["learning_rate"] = 0.004
+    ran = study.run("why", "--config", "artefact=results/models/tiny/fold1")
+    assert "  training.learning_rate: 0.003 → 0.004" in ran.output
+    assert "the next run would make it again, by " in ran.output
+    assert "1 × train_fold" in ran.output
+    study.config["training"]["learning_rate"] = 0.003
+    ran = study.run("why", "--config", "artefact=results/nothing", check=False)
+    assert ran.status != 0
+    assert "was made as results/nothing" in ran.output
+    ran = study.run("--config", "artefact=results/report.html", check=False)
+    assert "artefact belongs to the target why" in ran.output
+
+
+def test_verify_names_what_is_not_as_it_was_made(study):
+    assert "are as they were made" in study.run("verify").output
+    png = next(p for p in (study.results / "site-a/png").rglob("*.png") if not p.stem.endswith("_mask"))
+    png.write_bytes(png.read_bytes()[:-20])
+    ran = study.run("verify", check=False)
+    assert ran.status != 0
+    assert f"changed: {png.relative_to(study.results)}" in ran.output
+    png.unlink()
+    assert study.run("--forceall").converted == 1
+    assert study.run("verify").status == 0
+
+
+def test_losing_all_bookkeeping_is_noticed_and_costs_a_pass_without_work(study):
     before = tables(study)
+    shutil.rmtree(study.folder / ".snakemake")
+    for arguments in ([], ["-n"], ["index"]):
+        ran = study.run(*arguments, check=False)
+        assert ran.status != 0
+        assert "run once with --forceall" in ran.output
+        assert "Traceback" not in ran.output
     ran = study.run("--forceall")
     assert (ran.converted, ran.trained, ran.predicted) == (0, 0, 0)
     assert ran.jobs["train_fold"] == 2
+    assert any("tiny fold 0 is kept: data, recipe, weights and code are the same" in s for s in ran.sentences)
     assert tables(study) == before
+    assert not study.run().jobs
+
+
+def test_results_that_were_moved_are_noticed_and_cost_a_pass_without_work(study):
+    study.results.rename(study.folder / "moved")
+    study.config["results_dir"] = "moved"
+    study.results = study.folder / "moved"
+    assert "run once with --forceall" in study.run(check=False).output
+    ran = study.run("--forceall")
+    assert (ran.converted, ran.trained, ran.predicted) == (0, 0, 0)
+    assert not study.run().jobs
+
+
+def test_rebuild_really_makes_everything_anew(study):
+    before = tables(study)
+    ran = study.run("--config", "rebuild=true")
+    images = sum(len(read_csv(m)) for m in study.results.glob("site-*/png/*/manifest.csv"))
+    assert (ran.converted, ran.trained, ran.predicted) == (images, 2, images)
+    assert tables(study) == before
+    assert not study.run().jobs
 
 
 def test_snakemakes_own_report_opens_offline_with_our_captions(study):

@@ -60,13 +60,16 @@ class TinyStudy:
     folder : Path
         Scratch folder, the working directory of the runs.
     patients : mapping of data set to number of patients
+    checkout : Path
+        Whose Snakefile is run.
     """
 
-    def __init__(self, folder: Path, patients=None, config=CONFIG):
+    def __init__(self, folder: Path, patients=None, config=CONFIG, checkout: Path = ROOT):
         self.folder = folder
+        self.checkout = checkout
         self.results = folder / "results"
         self.config = yaml.safe_load(yaml.safe_dump(config))
-        for name, number in (patients or {"site-a": 10, "site-b": 2}).items():
+        for name, number in ({"site-a": 10, "site-b": 2} if patients is None else patients).items():
             make_release(folder / "data" / name, LAYOUTS[name], patients=number, seed=SEEDS[name], **SIZE)
 
     def add_patient(self, dataset: str, number: int) -> None:
@@ -79,14 +82,15 @@ class TinyStudy:
         """Run Snakemake in the folder; fail the test where it fails and `check` is true."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
         command = [
-            sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder),
+            sys.executable, "-m", "snakemake", "--snakefile", str(self.checkout / "Snakefile"), "--directory", str(self.folder),
             "--configfile", str(self.folder / "config.yaml"), "--cores", str(cores), *arguments, "-q", "rules",
         ]  # fmt: skip
         before = time.time()
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent / "failing"), "OMP_NUM_THREADS": "1"}
         process = subprocess.run(
-            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
         ran = Ran(process.returncode, process.stdout)
         for log in self.results.glob("logs/**/*.log"):
             text = log.read_text()
@@ -103,4 +107,10 @@ class TinyStudy:
         """Make a rule fail until the returned file is removed."""
         flag = self.folder / f"fail_{rule}"
         flag.touch()
+        return flag
+
+    def kill(self, rule: str, after: float) -> Path:
+        """Kill the next run `after` seconds into a rule; the returned file is gone when that has happened."""
+        flag = self.folder / f"kill_{rule}"
+        flag.write_text(str(after))
         return flag

@@ -25,12 +25,9 @@ def trained():
     fetched = expand(f"{R}/weights/{{weights}}.json", weights=STUDY.weights_names)
     files = ("model.safetensors", "model.json", "history.csv")
     models = expand(f"{R}/models/{{model}}/fold{{fold}}/{{file}}", model=MODELS, fold=FOLDS, file=files)
-    return (
-        rendered()
-        + expand(f"{R}/pack/{{file}}", file=("images.npy", "masks.npy", "cases.csv", "pack.json"))
-        + fetched
-        + models
-    )
+    packed = expand(f"{R}/pack/{{file}}", file=("images.npy", "masks.npy", "cases.csv", "pack.json"))
+    recipes = expand(f"{R}/models/{{model}}/recipe.json", model=MODELS)
+    return [*rendered(), f"{R}/leakage.json", *packed, *fetched, *recipes, *models]
 
 
 def predicted():

@@ -54,12 +54,17 @@ def code(rule):
     return fingerprint.code(SCRIPTS / f"{rule}.py", also=fingerprint.codecs() if rule == "render_png" else None)
 
 
+def code_that_counts(rule):
+    """The same, or what the user has accepted as equal to it."""
+    return ACCEPTED.representative(code(rule))
+
+
 def stage(rule, **recipe):
     """The one value in a rule's params: what it depends on besides its input files, its code included.
 
     Snakemake compares params as a set of texts without names: so one text, with sorted keys.
     """
-    return fingerprint.canonical({"code": ACCEPTED.representative(code(rule)), **recipe})
+    return fingerprint.canonical({"code": code_that_counts(rule), **recipe})
 
 
 @lru_cache

@@ -20,6 +20,7 @@ localrules:
     accept,
     verify,
     why,
+    write_recipe,
 
 
 rule index:

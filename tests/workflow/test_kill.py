@@ -1,0 +1,43 @@
+"""A run that is killed in any stage, several times, and goes on: the tables are those of the undisturbed run. `make test-kill`."""
+
+import random
+
+import pytest
+from test_scenarios import tables
+from tiny import TinyStudy
+
+pytestmark = pytest.mark.kill
+
+STAGES = ["index_dataset", "assign_folds", "inject_voi_lut", "render_png", "check_leakage", "pack_training", "train_fold",
+          "predict_ensemble", "score_cases", "summarise_scores", "write_report"]  # fmt: skip
+SECONDS = {"train_fold": 8.0, "predict_ensemble": 6.0, "render_png": 1.5, "index_dataset": 1.5}
+"""How long a stage takes about: it is killed at some moment of that time."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> TinyStudy:
+    study = TinyStudy(tmp_path_factory.mktemp("undisturbed"))
+    study.run()
+    return study
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_run_goes_on_and_ends_with_the_same_tables(stage, undisturbed, tmp_path):
+    moments = random.Random(stage)
+    study = TinyStudy(tmp_path, patients={}, config=undisturbed.config)
+    for dataset in study.config["datasets"]:
+        dataset["root"] = str(undisturbed.folder / dataset["root"])
+    (study.results / "private").mkdir(parents=True, mode=0o700)
+    (study.results / "private/key").write_bytes((undisturbed.results / "private/key").read_bytes())
+    killed = 0
+    for _ in range(3):
+        flag = study.kill(stage, after=moments.uniform(0, SECONDS.get(stage, 0.8)))
+        killed += study.run(check=False).status == -9
+        flag.unlink(missing_ok=True)
+        study.run("--unlock")
+    assert killed, "the stage was over before the moment came"
+    study.run()
+    assert tables(study) == tables(undisturbed)
+    assert not study.run().jobs
+    assert study.run("verify").status == 0
+    assert not list(study.results.rglob("*.part*")), "no half file is left"
