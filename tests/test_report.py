@@ -121,9 +121,8 @@ def study(tmp_path):
             "site-b": [image("q1", "1", "none")],
         },
         "excluded": {"site-a": [{"reason": "for_processing", "explanation": "No <b>look</b> defined."}] * 3},
-        "shards": {
-            "site-a": [{"status": "ok", "explanation": ""}, {"status": "undecodable", "explanation": "RLE broken."}]
-        },
+        "unusable": {"site-a": [{"status": "undecodable", "explanation": "RLE broken."}]},
+        "waiting": (),
         "splits": [
             {"patient_id": "p1", "dataset": "site-a", "role": "train", "fold": "0"},
             {"patient_id": "p2", "dataset": "site-a", "role": "train", "fold": "1"},
@@ -244,7 +243,7 @@ def test_patients_after_the_lock_are_named(study, page):
 def test_files_not_used_are_counted_by_reason(study, page):
     rows = [(r["dataset"], r["stage"], r["reason"], r["count"]) for r in unused_rows(study())]
     assert rows == [("site-a", "index", "for_processing", 3), ("site-a", "rendering", "undecodable", 1)]
-    assert "Every file was used." in page(study(excluded={}, shards={})).text
+    assert "Every file was used." in page(study(excluded={}, unusable={})).text
 
 
 def test_a_study_without_holdout_normals_or_figures_is_still_a_page(study, page):
@@ -302,3 +301,10 @@ def test_in_a_browser_without_a_network_the_page_is_whole(study, tmp_path):
     assert "Study &amp; results" in dom.stdout
     assert "ERR_" not in dom.stdout
     assert dom.stdout.count("<img") == len(record.figures)
+
+
+def test_later_images_of_known_patients_are_counted_apart(study):
+    said = " ".join(summary(study(waiting={"i-p2-2", "i-p4-"})))
+    assert "1 image of known patients arrived after the cohort was locked" in said
+    assert "Trained and cross-validated on site-a (2 patients, 2 images, 1 with a mass)" in said
+    assert "known patients" not in " ".join(summary(study()))

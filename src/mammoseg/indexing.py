@@ -44,6 +44,7 @@ class Seen:
     content: str
     outcome: dict  # a Case with rows, columns and windowing, or reason and explanation
     code: str  # digest of the code that described it
+    id = ""  # image_id: made at every indexing, never remembered
 
 
 @dataclass
@@ -97,7 +98,8 @@ def index_release(
     known_ids: dict[str, Seen] = {}
     for s in known.values():  # in the order of paths, so that of duplicates the accepted one counts
         if "key" in s.outcome:
-            known_ids.setdefault(named.image(s), s)
+            s.id = named.image(s)
+            known_ids.setdefault(s.id, s)
     taken: set[str] = set()
     for candidate in sorted(candidates, key=lambda c: c.image):
         try:
@@ -106,14 +108,15 @@ def index_release(
             index.excluded.append(SetAside(candidate.image, "unreadable", f"it cannot be read: {bad.strerror}"))
             continue
         if "key" in entry.outcome:
-            _keep_content(importer.root, entry, named.image(entry), known_ids.get(named.image(entry)), rendered_sha256)
+            entry.id = entry.id or named.image(entry)
+            _keep_content(importer.root, entry, known_ids.get(entry.id), rendered_sha256)
         index.seen.append(entry)
         if "reason" in entry.outcome:
             index.excluded.append(SetAside(entry.image, entry.outcome["reason"], entry.outcome["explanation"]))
-        elif (image_id := named.image(entry)) in taken:
+        elif entry.id in taken:
             index.excluded.append(SetAside(entry.image, "duplicate", "another file of the release is the same image"))
         else:
-            taken.add(image_id)
+            taken.add(entry.id)
             _accept(index, entry, named, rendered_sha256)
     index.rows.sort(key=lambda r: r["image_id"])
     index.sources.sort(key=lambda r: r["image_id"])
@@ -179,18 +182,18 @@ def _describe(importer: Importer, candidate: Candidate) -> dict:
     return {**asdict(case), "rows": rows, "columns": columns, "windowing": windowing}
 
 
-def _keep_content(root: Path, entry: Seen, image_id: str, known: Seen | None, rendered_sha256) -> None:
+def _keep_content(root: Path, entry: Seen, known: Seen | None, rendered_sha256) -> None:
     """Leave an image its content id where only its size, time, name or place changed, not its bytes."""
     if known is None or known.content == entry.content:
         return
-    if known.stamp == entry.stamp or rendered_sha256(image_id) == fingerprint.sha256(root / entry.image):
+    if known.stamp == entry.stamp or rendered_sha256(entry.id) == fingerprint.sha256(root / entry.image):
         entry.content = known.content
 
 
 def _accept(index: Index, entry: Seen, named: _Names, rendered_sha256) -> None:
     case = {
         **entry.outcome,
-        "image_id": named.image(entry),
+        "image_id": entry.id,
         "patient_id": named.patient(entry),
         "study_id": named.study(entry),
     }
@@ -249,7 +252,9 @@ def write_index(index: Index, public: Path, private: Path) -> None:
     known |= {r["patient_id"]: r for r in index.sources}
     write_csv(patients, PATIENTS, [known[p] for p in sorted(known)])
     with whole(private / "seen.jsonl") as part, part.open("w", encoding="utf-8") as f:
-        f.writelines(f"{json.dumps(asdict(s), sort_keys=True, ensure_ascii=False)}\n" for s in index.seen)
+        for s in index.seen:
+            remembered = {k: v for k, v in vars(s).items() if k != "id"}
+            f.write(f"{json.dumps(remembered, sort_keys=True, ensure_ascii=False)}\n")
 
 
 def rendered(folder: Path) -> Callable[[str], str | None]:

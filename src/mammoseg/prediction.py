@@ -57,7 +57,7 @@ def images_to_predict(
     shown = []
     for manifest in manifests:
         waits = manifest.parent.name in waiting
-        for row in read_csv(manifest):
+        for row in read_csv(manifest, ("image_id", "patient_id", "png_sha256", "status")):
             if row["status"] == "ok":
                 role, fold = place[row["patient_id"]]
                 part = "new" if waits else "out_of_fold" if role == "train" else role
@@ -103,9 +103,10 @@ def predict_dataset(
         for by, seen in ((f"fold{k}", ("training",)), (ENSEMBLE, ("training", "validation"))):
             _refuse_seen(f, seen, {s.row["patient_id"] for s in shown if s.made_by == by}, k)
     keeper, rows, todo = ImageKeeper(folder, COLUMNS, code), [], {}
+    seen_by = {f"fold{k}": fingerprint.digest([p]) for k, p in enumerate(prints)}
+    seen_by[ENSEMBLE] = fingerprint.digest([prints, average])
     for s in shown:
-        seen_by = [prints, average] if s.made_by == ENSEMBLE else [prints[int(s.made_by.removeprefix("fold"))]]
-        print_ = fingerprint.digest([s.row["png_sha256"], seen_by])
+        print_ = fingerprint.digest(f"{s.row['png_sha256']} {seen_by[s.made_by]}")
         row = {"image_id": s.id, "patient_id": s.row["patient_id"], "part": s.part, "made_by": s.made_by}
         if old := keeper.known(s.id, print_, [f"{s.id}.png"]):
             row = {**old, **row}

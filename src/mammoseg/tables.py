@@ -43,6 +43,8 @@ COSTS = (
     "device",
     "folds",
 )
+OF_A_CASE = ("image_id", "patient_id", "part", "n_masses", "dice", "iou", "predicted_regions")
+"""Columns of the scores that the tables are made from."""
 PARTS = ("holdout", "external", "out_of_fold")
 """Parts of the tables, in their order. New patients (who arrived after the lock) are scored too, but enter no mean."""
 

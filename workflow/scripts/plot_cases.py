@@ -17,8 +17,8 @@ SHOWN = ("holdout", "external", "out_of_fold")
 
 def main(manifests: Sequence[Path], scores: Mapping[str, Path], threshold: float, png: Path, svg: Path) -> None:
     """Draw the figure. `scores` is model → <dataset>/scores/<model>.csv; predictions lie in <dataset>/predictions/<model>/."""
-    place = {r["image_id"]: m.parent for m in manifests for r in read_csv(m)}
-    rows = {model: read_csv(path) for model, path in scores.items()}
+    place = {r["image_id"]: m.parent for m in manifests for r in read_csv(m, ["image_id"])}
+    rows = {model: read_csv(path, ("image_id", "part", "n_masses", "dice")) for model, path in scores.items()}
     part = next((p for p in SHOWN if any(r["part"] == p for r in next(iter(rows.values())))), SHOWN[-1])
     rows = {model: [r for r in mine if r["part"] == part] for model, mine in rows.items()}
     dice = {(model, r["image_id"]): r["dice"] for model, mine in rows.items() for r in mine}

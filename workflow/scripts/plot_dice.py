@@ -16,7 +16,7 @@ def main(scores: Mapping[tuple[str, str], Path], baseline: Path, png: Path, svg:
     """Draw the figure. `scores` is (model, data set) → <dataset>/scores/<model>.csv."""
     values = defaultdict(lambda: defaultdict(list))
     for (model, dataset), path in scores.items():
-        for r in read_csv(path):
+        for r in read_csv(path, ("part", "n_masses", "dice")):
             if r["part"] in PARTS and r["n_masses"] != "0" and r["dice"]:
                 values[dataset, r["part"]][model].append(float(r["dice"]))
     ordered = dict(sorted(values.items(), key=lambda item: PARTS.index(item[0][1])))

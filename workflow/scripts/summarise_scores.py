@@ -12,7 +12,7 @@ from mammoseg.files import read_csv, write_csv, write_text
 
 def main(results: Path, scores: Sequence[Path], models: Sequence[Path], baseline: Path, recipe: Mapping) -> None:
     """Write results/tables/. Scores lie in <dataset>/scores/<model>.csv, models in models/<model>/fold<k>/model.json."""
-    cases = {(s.parts[-3], s.stem): read_csv(s) for s in scores}
+    cases = {(s.parts[-3], s.stem): read_csv(s, tables.OF_A_CASE) for s in scores}
     folds = {m: [json.loads(p.read_text()) for p in models if p.parts[-3] == m] for m in recipe["models"]}
     datasets, folder = recipe["datasets"], results / "tables"
     segmentation = tables.segmentation_rows(cases, folds, datasets, recipe["require_mass"])

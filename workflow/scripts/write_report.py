@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mammoseg import __version__, tables
 from mammoseg.files import read_csv
-from mammoseg.report import ReportFigure, StudyRecord, build_report, installed_versions
+from mammoseg.report import OF_AN_IMAGE, ReportFigure, StudyRecord, build_report, installed_versions
 
 CAPTIONS = {
     "cases": "Cases from the best to the worst by the mean Dice over the models. Blue: the reference. Orange: the prediction.",
@@ -18,18 +18,22 @@ CAPTIONS = {
 }
 
 
-def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: Path, indexes: Sequence[Path],
+def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: Path, work: Path, indexes: Sequence[Path],
          manifests: Sequence[Path], models: Sequence[Path], scores: Sequence[Path], figures: Sequence[Path],
          html: Path) -> None:  # fmt: skip
     """Write the report. An index lies in <dataset>/, beside its excluded.csv; other places as in the other scripts."""
     by_name = {d: Path(index) for d, index in zip(recipe["datasets"], indexes, strict=True)}
-    shards = defaultdict(list)
+    waiting_shards = {(w["dataset"], w["unit"]) for w in read_csv(work) if w["role"] == "new"}
+    unusable, waiting = defaultdict(list), set()
     for m in manifests:
-        shards[m.parts[-4]] += read_csv(m)
+        rows = read_csv(m, ("image_id", "status", "explanation"))
+        unusable[m.parts[-4]] += [r for r in rows if r["status"] != "ok"]
+        if (m.parts[-4], m.parts[-2]) in waiting_shards:
+            waiting |= {r["image_id"] for r in rows}
     folds = {
         m["name"]: [json.loads(p.read_text()) for p in models if p.parts[-3] == m["name"]] for m in config["models"]
     }
-    cases = {(s.parts[-3], s.stem): read_csv(s) for s in scores}
+    cases = {(s.parts[-3], s.stem): read_csv(s, tables.OF_A_CASE) for s in scores}
     require_mass = config["splits"]["require_mass"]
     build_report(
         StudyRecord(
@@ -39,9 +43,10 @@ def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: 
             warnings=tables.warnings(folds, recipe["datasets"]),
             models=folds,
             datasets=recipe["datasets"],
-            indexes={d: read_csv(path) for d, path in by_name.items()},
+            indexes={d: read_csv(path, OF_AN_IMAGE) for d, path in by_name.items()},
             excluded={d: read_csv(path.with_name("excluded.csv")) for d, path in by_name.items()},
-            shards=shards,
+            unusable=unusable,
+            waiting=waiting,
             splits=read_csv(splits),
             figures=[_figure(path) for path in figures],
             config=config,
@@ -70,6 +75,7 @@ if __name__ == "__main__":
             json.loads(snakemake.params.recipe),
             {t: Path(given[t]) for t in ("segmentation", "normal_images", "costs", "baseline")},
             Path(given.splits),
+            Path(given.plan),
             [Path(i) for i in given.indexes],
             [Path(m) for m in given.manifests],
             [Path(m) for m in given.models],

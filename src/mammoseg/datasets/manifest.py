@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections import defaultdict
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +127,16 @@ class ManifestImporter(Importer):
         """Whether a path stays in the manifest's folder, links followed."""
         if os.path.isabs(path) or "\0" in path:
             return False
-        return Path(os.path.realpath(self.root / path)).is_relative_to(os.path.realpath(self.root))
+        folder, name = os.path.split(os.path.join(self.root, path))
+        real = os.path.join(_real(folder), name)  # a million images lie in few folders
+        if os.path.islink(real):
+            real = os.path.realpath(real)
+        return real.startswith(os.path.join(_real(str(self.root)), ""))
+
+
+@lru_cache(maxsize=4096)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _tidy(path: str) -> str:

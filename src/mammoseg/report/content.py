@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ Rows = Sequence[Mapping]
 
 HIDDEN = {"data_root", "root", "file", "results_dir"}
 """Config keys whose values are paths of one machine: not for a page that is passed on."""
+OF_AN_IMAGE = ("image_id", "patient_id", "n_masses", "windowing")
+"""Columns of an index that the report is made from."""
 ROLES = {"train": 0, "holdout": 1, "external": 2, "new": 3, "predict": 4}
 
 
@@ -39,9 +41,11 @@ class StudyRecord:
     models, datasets
         As in `mammoseg.tables`.
     indexes, excluded : mapping of str to rows
-        Data set → rows of its index.csv, of its excluded.csv.
-    shards : mapping of str to rows
-        Data set → rows of all its shard manifests.
+        Data set → rows of its index.csv (`OF_AN_IMAGE`), of its excluded.csv.
+    unusable : mapping of str to rows
+        Data set → status and explanation of each image that could not be rendered.
+    waiting : collection of str
+        Ids of the images that arrived after the cohort was locked.
     splits : rows of splits.csv
     figures : sequence of ReportFigure
     config : mapping
@@ -61,7 +65,8 @@ class StudyRecord:
     datasets: DataSets
     indexes: Mapping[str, Rows]
     excluded: Mapping[str, Rows]
-    shards: Mapping[str, Rows]
+    unusable: Mapping[str, Rows]
+    waiting: Collection[str]
     splits: Rows
     figures: Sequence[ReportFigure]
     config: Mapping
@@ -91,6 +96,14 @@ def summary(study: StudyRecord) -> list[str]:
                 )
         if amounts:
             said.append(f"{lead} {', '.join(amounts)}.")
+    newcomers = {p for patients in new_patients(study).values() for p in patients}
+    later = sum(
+        i["image_id"] in study.waiting and i["patient_id"] not in newcomers for r in study.indexes.values() for i in r
+    )
+    if later:
+        said.append(
+            f"{_n(later, 'image')} of known patients arrived after the cohort was locked: predicted, not trained on."
+        )
     return said
 
 
@@ -104,7 +117,8 @@ def cohort_rows(study: StudyRecord) -> list[dict]:
     rows = []
     for dataset, role, fold in sorted(groups, key=lambda g: (order.index(g[0]), ROLES[g[1]], int(g[2] or -1))):
         patients = groups[dataset, role, fold]
-        mine = [image for p in patients for image in images.get(dataset, {}).get(p, ())]
+        mine = [i for p in patients for i in images.get(dataset, {}).get(p, ())]
+        mine = [i for i in mine if role == "new" or i["image_id"] not in study.waiting]
         rows.append(
             {
                 "dataset": dataset,
@@ -134,9 +148,8 @@ def unused_rows(study: StudyRecord) -> list[dict]:
     for dataset in study.datasets:
         for row in study.excluded.get(dataset, ()):
             found[dataset, "index", row["reason"]].append(row["explanation"])
-        for row in study.shards.get(dataset, ()):
-            if row["status"] != "ok":
-                found[dataset, "rendering", row["status"]].append(row["explanation"])
+        for row in study.unusable.get(dataset, ()):
+            found[dataset, "rendering", row["status"]].append(row["explanation"])
     return [
         {"dataset": dataset, "stage": stage, "reason": reason, "count": len(texts), "explanation": min(texts)}
         for (dataset, stage, reason), texts in found.items()
