@@ -27,6 +27,10 @@ class Record:
         place = Path(log).relative_to(self.results / "logs")
         self.path = (self.results / FOLDER / place).with_suffix(".json")
 
+    def read(self) -> dict | None:
+        """What stands there; None where nothing does."""
+        return json.loads(self.path.read_text()) if self.path.exists() else None
+
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
 

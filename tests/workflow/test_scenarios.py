@@ -188,13 +188,17 @@ def test_a_training_value_retrains_and_converts_nothing(study):
     assert ran.predicted > 0
 
 
-def test_a_training_value_and_a_new_external_image_in_one_run(study):
-    """The leakage check, which the external image starts, must not hide the changed value behind its ancient edge."""
+def test_changed_values_and_a_new_external_image_in_one_run(study):
+    """The leakage check, which the external image starts, must not hide a changed value from what stands behind it."""
     study.add_patient("site-b", 61)
+    study.config["ensemble"] = {"threshold": 0.45}
+    ran = study.run()
+    assert ran.trained == 0
+    assert (ran.jobs["check_leakage"], ran.jobs["score_cases"], ran.jobs["predict_ensemble"]) == (1, 2, 1)
+    study.add_patient("site-b", 62)
     study.config["training"]["learning_rate"] = 0.001
     ran = study.run()
-    assert ran.jobs["check_leakage"] == 1
-    assert ran.trained == 2
+    assert (ran.trained, ran.jobs["check_leakage"]) == (2, 1)
     assert not study.run().jobs
 
 

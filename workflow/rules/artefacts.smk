@@ -26,8 +26,7 @@ def trained():
     files = ("model.safetensors", "model.json", "history.csv")
     models = expand(f"{R}/models/{{model}}/fold{{fold}}/{{file}}", model=MODELS, fold=FOLDS, file=files)
     packed = expand(f"{R}/pack/{{file}}", file=("images.npy", "masks.npy", "cases.csv", "pack.json"))
-    recipes = expand(f"{R}/models/{{model}}/recipe.json", model=MODELS)
-    return [*rendered(), f"{R}/leakage.json", *packed, *fetched, *recipes, *models]
+    return [*rendered(), f"{R}/leakage.json", *packed, *fetched, *models]
 
 
 def predicted():

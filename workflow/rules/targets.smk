@@ -20,7 +20,6 @@ localrules:
     accept,
     verify,
     why,
-    write_recipe,
 
 
 rule index:

@@ -1,4 +1,7 @@
 # From rendered training shards to trained fold models. Below the checkpoint no edge is ancient but those to what stands above it.
+import json
+
+from mammoseg.records import Record
 
 
 rule pack_training:
@@ -49,41 +52,35 @@ rule fetch_weights:
         "../scripts/fetch_weights.py"
 
 
-# The leakage check stands before the trainings by an ancient edge: an image that was added to an external set is compared
-# first, and trains nothing. An ancient edge hides what changed behind it, so a change of the recipe comes in by this file.
-rule write_recipe:
-    input:
-        plan=planned,
-    output:
-        recipe=f"{R}/models/{{model}}/recipe.json",
-    log:
-        f"{R}/logs/write_recipe/{{model}}.log",
-    benchmark:
-        f"{R}/benchmarks/write_recipe/{{model}}.tsv"
-    conda:
-        "../../envs/images.yaml"
-    threads: 1
-    resources:
-        mem_mb=500,
-        runtime=10,
-    params:
-        recipe=lambda w: stage(
-            "write_recipe",
-            train_fold=code_that_counts("train_fold"),
-            folds=[source("fold", str(k)) for k in FOLDS],
-            **STUDY.training_recipe(w.model),
-        ),
-    message:
-        "writing down the recipe of {wildcards.model}"
-    script:
-        "../scripts/write_recipe.py"
+def made_so(wildcards):
+    """Whether a fold was trained by the present recipe, and its files are there."""
+    record = Record(STUDY.results, Path(f"{R}/logs/train_fold/{wildcards.model}/fold{wildcards.fold}.log")).read()
+    recipe = json.loads(training_recipe(wildcards))
+    return (
+        record is not None
+        and {"code": record["code"], **record["recipe"]} == recipe
+        and all((STUDY.results / output).exists() for output in record["outputs"])
+    )
+
+
+def checked(wildcards):
+    """The leakage check, before a training. Of a model that is made, the same file without an edge.
+
+    An image that is added to an external set starts the check and must train nothing. An ancient edge would not do: it hides
+    what has changed behind it, down to the report (docs/incremental.md, rules 2 and 10).
+    """
+    file = f"{R}/leakage.json"
+    return before_update(ancient(file)) if Path(file).exists() and made_so(wildcards) else file
+
+
+def training_recipe(wildcards):
+    return stage("train_fold", **STUDY.training_recipe(wildcards.model), source=source("fold", wildcards.fold))
 
 
 rule train_fold:
     input:
         plan=planned,
-        checked=ancient(f"{R}/leakage.json"),
-        recipe=f"{R}/models/{{model}}/recipe.json",
+        checked=checked,
         pack=f"{R}/pack/pack.json",
         splits=ancient(f"{R}/splits.csv"),
         weights=weights_record,
@@ -103,7 +100,7 @@ rule train_fold:
         mem_mb=24000,
         runtime=1440,
     params:
-        recipe=lambda w: stage("train_fold", **STUDY.training_recipe(w.model), source=source("fold", w.fold)),
+        recipe=training_recipe,
     message:
         "training {wildcards.model} fold {wildcards.fold}"
     script:
