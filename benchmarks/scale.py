@@ -99,7 +99,8 @@ def write_results(results: Path) -> None:
     from mammoseg.files import read_csv, write_csv, write_text
     from mammoseg.fold_model import save_model
     from mammoseg.models import build_model
-    from mammoseg.preparation import INJECTED, RENDERED, images_of_shard
+    from mammoseg.preparation import INJECTED, RENDERED
+    from mammoseg.shard_rows import images_of_shard
 
     picture, mask, chance = results / "picture.png", results / "mask.png", results / "chance.png"
     cv2.imwrite(str(picture), np.full((SIDE, SIDE), 30000, np.uint16))
@@ -257,7 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--patients-per-shard", type=int, default=64)
+    parser.add_argument("--patients-per-shard", type=int, default=128)
     given = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     shutil.rmtree(given.folder, ignore_errors=True)

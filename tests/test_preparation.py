@@ -12,7 +12,8 @@ from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.files import read_csv, write_csv
 from mammoseg.indexing import SOURCES, index_release, write_index
-from mammoseg.preparation import images_of_shard, inject_shard, render_shard, write_shards
+from mammoseg.preparation import inject_shard, render_shard
+from mammoseg.shard_rows import images_of_shard, write_shards
 
 CODE = Code("1", frozenset({"1"}))
 CHANGED = Code("2", frozenset({"2"}))

@@ -3,15 +3,11 @@
 Each image has a fingerprint of all that its PNG depends on; where it agrees with the one kept beside the PNG, the PNG stays.
 """
 
-import csv
-import io
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,11 +22,12 @@ from mammoseg.datasets.pictures import is_picture, read_picture
 from mammoseg.dicom.inject import inject
 from mammoseg.dicom.read import read_pixels
 from mammoseg.errors import Unusable
-from mammoseg.files import read_csv, whole, write_text
+from mammoseg.files import read_csv, whole
 from mammoseg.geometry import Letterbox, chest_wall_on_left
 from mammoseg.indexing import candidate_of
 from mammoseg.keeping import ImageKeeper
 from mammoseg.likeness import signature
+from mammoseg.shard_rows import Image
 
 log = logging.getLogger(__name__)
 
@@ -42,58 +39,6 @@ RENDERED = (
 )  # fmt: skip
 CARRIED = RENDERED[:7]
 """Columns of the manifest that come from the index as they are."""
-
-
-OF_SOURCE = {f"source:{c}": c for c in ("path", "annotations", "facts")}
-"""Columns of a shard's rows that come from sources.csv; the colon keeps them apart from a release's own columns."""
-
-
-@dataclass(frozen=True)
-class Image:
-    """One image of a shard: its row of index.csv and its row of sources.csv."""
-
-    index: Mapping[str, str]
-    source: Mapping[str, str]
-
-    @property
-    def id(self) -> str:
-        return self.index["image_id"]
-
-    def path(self, importer: Importer) -> Path:
-        return importer.root / self.source["path"]
-
-
-def images_of_shard(rows: Path) -> list[Image]:
-    """The images of one shard, in the order of their ids; `rows` is the file that `write_shards` wrote."""
-    return [Image(r, {name: r[c] for c, name in OF_SOURCE.items()}) for r in read_csv(rows)]
-
-
-def write_shards(index: Path, sources: Path, shard_of: Mapping[str, str], folder: Path) -> None:
-    """Write, shard by shard, the rows of index.csv and sources.csv that its jobs need: no job reads the whole release.
-
-    Parameters
-    ----------
-    index, sources : Path
-        Both sorted by image_id.
-    shard_of : mapping of image_id to shard; images without one are left out
-    folder : Path
-        Where <shard>.csv go, private: they hold paths. A file that would not change stays; others are removed.
-    """
-    columns, rows = None, defaultdict(list)
-    with open(index, newline="", encoding="utf-8") as i, open(sources, newline="", encoding="utf-8") as s:
-        for image, source in zip(csv.DictReader(i), csv.DictReader(s), strict=True):
-            if shard := shard_of.get(image["image_id"]):
-                columns = columns or [*image, *OF_SOURCE]
-                rows[shard].append([*image.values(), *(source[c] for c in OF_SOURCE.values())])
-    for shard, mine in rows.items():
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([columns, *mine])
-        path = folder / f"{shard}.csv"
-        if not path.exists() or path.read_text(encoding="utf-8") != text.getvalue():
-            write_text(path, text.getvalue())
-    for path in folder.glob("*.csv"):
-        if path.stem not in rows:
-            path.unlink()
 
 
 def inject_shard(

@@ -12,8 +12,8 @@ from mammoseg import fingerprint
 from mammoseg.cohort import Lock
 from mammoseg.errors import UserError
 from mammoseg.files import write_csv
-from mammoseg.preparation import write_shards
 from mammoseg.records import FOLDER as RECORDS
+from mammoseg.shard_rows import write_shards
 from mammoseg.splits import SHARDS, SPLITS, WORK, make_plan, read_index
 
 

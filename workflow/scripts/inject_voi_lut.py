@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
-from mammoseg.preparation import images_of_shard, inject_shard
+from mammoseg.preparation import inject_shard
+from mammoseg.shard_rows import images_of_shard
 
 
 def main(rows: Path, importer: str, root: Path, folder: Path, voi_lut: Mapping, code: Code) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
-from mammoseg.preparation import images_of_shard, render_shard
+from mammoseg.preparation import render_shard
+from mammoseg.shard_rows import images_of_shard
 
 
 def main(rows: Path, importer: str, root: Path, injected: Path, folder: Path, image: Mapping, code: Code,
