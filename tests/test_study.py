@@ -104,3 +104,32 @@ def test_recipes_hold_what_their_stage_reads_and_no_more(config, schema):
     ]:
         after = recipes(put(copy.deepcopy(config), path, value))
         assert {k for k in before if before[k] != after[k]} == touched, path
+
+
+def test_a_weights_file_counts_by_its_bytes(config, schema, tmp_path):
+    config["weights"]["gmic"]["file"] = str(tmp_path / "weights.p")
+
+    def recipe(content):
+        (tmp_path / "weights.p").write_bytes(content)
+        return Study(config, schema).weights_recipe("gmic")
+
+    first = recipe(b"one")
+    assert recipe(b"one") == first, "a touched file is the same"
+    assert recipe(b"two") != first
+
+
+@pytest.mark.parametrize(
+    ("given", "patients"),
+    [
+        ("0123456789ab,ba9876543210", ["0123456789ab", "ba9876543210"]),
+        (12345678901, ["012345678901"]),
+        ("12e456789012,", ["12e456789012"]),
+    ],
+)
+def test_pseudonyms_on_the_command_line(config, schema, given, patients):
+    assert Study({**config, "patients": given}, schema).patients == patients
+
+
+def test_a_pseudonym_that_was_taken_for_a_number_is_asked_for_again(config, schema):
+    with pytest.raises(UserError, match="write a comma behind it"):
+        Study({**config, "patients": float("12e45")}, schema)

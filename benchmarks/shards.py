@@ -1,0 +1,152 @@
+"""Our shards against one job per image, and the share of the time that is not image work.
+
+    python benchmarks/shards.py --images 200 --folder FOLDER
+
+The same true-sized DICOMs (3328 x 2560, 12 bit, uncompressed) are rendered twice by the workflow itself: in one shard, and in one
+shard per image. Beside it the image work alone: the same function and number of processes, no workflow. FOLDER is made anew.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+ROWS, COLUMNS = 3328, 2560
+
+
+def make_release(folder: Path, images: int) -> None:
+    """One image per patient."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:ROWS, :COLUMNS]
+    breast = ((x / 1900) ** 2 + ((y - ROWS / 2) / 1500) ** 2 < 1) * 2500
+    for k in range(images):
+        meta = FileMetaDataset()
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        meta.MediaStorageSOPClassUID = DigitalMammographyXRayImageStorageForPresentation
+        meta.MediaStorageSOPInstanceUID = f"1.2.3.{k}"
+        ds = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+        ds.SOPClassUID, ds.SOPInstanceUID, ds.StudyInstanceUID = (
+            meta.MediaStorageSOPClassUID,
+            f"1.2.3.{k}",
+            f"1.2.4.{k}",
+        )
+        ds.PatientID, ds.Modality, ds.PresentationIntentType = f"P{k}", "MG", "FOR PRESENTATION"
+        ds.ImageLaterality, ds.ViewPosition, ds.Rows, ds.Columns, ds.SamplesPerPixel = "L", "CC", ROWS, COLUMNS, 1
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
+        ds.PhotometricInterpretation, ds.WindowCenter, ds.WindowWidth = "MONOCHROME2", 2048, 4096
+        noise = rng.integers(0, 400, (ROWS // 8, COLUMNS // 8)).repeat(8, 0).repeat(8, 1)
+        ds.PixelData = ((breast + noise) * (breast > 0)).astype(np.uint16).tobytes()
+        ds.save_as(folder / f"{k:05d}.dcm", enforce_file_format=True)
+    rows = "".join(f"{k:05d}.dcm,P{k}\n" for k in range(images))
+    (folder / "manifest.csv").write_text("image,patient\n" + rows)
+
+
+def run(folder: Path, release: Path, per_shard: int) -> float:
+    """Seconds that the workflow takes to render the planned release."""
+    folder.mkdir()
+    config = {
+        "results_dir": "results",
+        "splits": {"patients_per_shard": per_shard},
+        "datasets": [
+            {"name": "big", "importer": "manifest", "root": str(release), "role": "predict"},
+            {"name": "cohort", "importer": "manifest", "root": str(folder / "cohort"), "role": "train"},
+        ],
+    }
+    import cv2
+
+    (folder / "cohort").mkdir()
+    rows = ["image,patient,mask"]
+    for k in range(10):  # a study needs someone to train on; prepared before the clock starts
+        cv2.imwrite(str(folder / f"cohort/{k}.png"), np.full((64, 64), 100 * k + 1, np.uint16))
+        cv2.imwrite(str(folder / f"cohort/{k}_mask.png"), np.eye(64, dtype=np.uint8) * 255)
+        rows.append(f"{k}.png,{k},{k}_mask.png")
+    (folder / "cohort/manifest.csv").write_text("\n".join(rows) + "\n")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+    def snakemake(*targets: str) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            *targets,
+            "-s",
+            ROOT / "Snakefile",
+            "-d",
+            folder,
+            "-c",
+            "2",
+            "-q",
+            "rules",
+        ]
+        done = subprocess.run(
+            [*map(str, command), "--configfile", str(folder / "config.yaml")], capture_output=True, text=True
+        )
+        if done.returncode:
+            sys.exit(done.stdout[-3000:] + done.stderr[-3000:])
+
+    snakemake("plan")
+    cohort = (folder / "results/work.csv").read_text().splitlines()
+    snakemake(
+        *(
+            f"results/cohort/png/{r.split(',')[1]}/manifest.csv"
+            for r in cohort
+            if r.startswith("cohort,") and "index" not in r
+        )
+    )
+    start = time.perf_counter()
+    snakemake("render")
+    return time.perf_counter() - start
+
+
+def work_alone(folder: Path) -> float:
+    """Seconds that the same images take without a workflow: two processes, the same function."""
+    script = f"""
+import sys; sys.path.insert(0, {str(ROOT / "src")!r})
+from pathlib import Path
+from mammoseg.acceptance import Code
+from mammoseg.datasets.registry import importer_for
+from mammoseg.preparation import inject_shard, render_shard
+from mammoseg.shard_rows import images_of_shard
+images = [i for p in sorted(Path("results/private/big/shards").glob("*.csv")) for i in images_of_shard(p)]
+importer, code = importer_for("manifest", {str(folder.parent / "release")!r}), Code("x", frozenset())
+inject_shard(images, importer, Path("alone/dicom"), {{"kind": "none"}}, code)
+render_shard(images, importer, Path("alone/dicom"), Path("alone/png"), {{"side": 512, "mask_share": 0.5}}, code, 2)
+"""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--folder", type=Path, required=True)
+    given = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    shutil.rmtree(given.folder, ignore_errors=True)
+    folder = given.folder.resolve()
+    make_release(folder / "release", given.images)
+    one = run(folder / "one", folder / "release", given.images)
+    alone = work_alone(folder / "one")
+    each = run(folder / "each", folder / "release", 1)
+    print(f"{given.images} images, {ROWS} x {COLUMNS}, 2 cores")
+    print(f"image work alone         {alone:8.1f} s")
+    print(f"one shard                {one:8.1f} s   not image work: {100 * (1 - alone / one):.1f} %")
+    print(f"one shard per image      {each:8.1f} s   {each / one:.2f} x")
+
+
+if __name__ == "__main__":
+    main()
