@@ -3,15 +3,18 @@
 import _bootstrap
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mammoseg.cohort import Lock, forget_plan, seen_by
 from mammoseg.errors import UserError
 
 
-def main(results: Path, patients: Sequence[str]) -> None:
-    """Take `patients` out of the lock; the next run removes their images and trains again what saw them."""
+def main(results: Path, patients: Sequence[str], models: Collection[str]) -> None:
+    """Take `patients` out of the lock and remove their pictures; the next run trains again what saw them.
+
+    `models` are those of the config: a model that it no longer has is nobody's to train again.
+    """
     log, lock = logging.getLogger("mammoseg"), Lock.load(results)
     if not patients:
         raise UserError("no patient is named: write `snakemake withdraw --config patients=ID` (several: ID,ID)")
@@ -24,14 +27,33 @@ def main(results: Path, patients: Sequence[str]) -> None:
     for patient in patients:
         place = " fold ".join(filter(None, lock.patients.get(patient, ("no part of the cohort", ""))))
         log.info("patient %s is withdrawn: %d images, %s", patient, len(lock.images(patient)), place)
-        for how, models in seen_by(results, patient).items():
-            log.info("%s by %s: they are trained again by the next run", how, ", ".join(models))
+        for how, folds in seen_by(results, patient).items():
+            ours = [f for f in folds if f.partition("/")[0] in models]
+            others = sorted({f.partition("/")[0] for f in folds} - set(models))
+            if ours:
+                log.info("%s by %s: they are trained again by the next run", how, ", ".join(ours))
+            if others:
+                log.warning(
+                    "%s by %s, no longer in the config: remove what is named so below %s",
+                    how,
+                    ", ".join(others),
+                    results,
+                )
+        remove_pictures(results, lock.images(patient))
     lock.withdraw(patients)
     lock.save(results)
     forget_plan(results)
-    log.info("the next run removes the images, masks and predictions; what lies in the release is yours to remove")
+    log.info("images, masks and predictions are removed; what lies in the release is yours to remove")
+
+
+def remove_pictures(results: Path, images: Collection[str]) -> None:
+    """Remove what was made of some images, also for models and data sets that are no longer in the config."""
+    for folder in (*results.glob("*/png/*/"), *results.glob("*/predictions/*/"), *results.glob("private/*/dicom/*/")):
+        for image in images:
+            for name in (f"{image}.png", f"{image}_mask.png", f"{image}.dcm"):
+                (folder / name).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
-        main(study.results, study.patients)
+        main(study.results, study.patients, study.models)
