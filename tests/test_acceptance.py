@@ -30,14 +30,20 @@ def test_groups_that_meet_become_one(tmp_path):
     assert len({accepted.representative(x) for x in "abcde"}) == 1
 
 
-def test_only_what_other_code_made_is_listed(tmp_path):
+def test_only_what_other_code_made_and_is_current_otherwise_is_listed(tmp_path):
     records = [
-        {"rule": "r", "code": "old"},
-        {"rule": "r", "code": "old"},
-        {"rule": "r", "code": "now"},
-        {"rule": "gone", "code": "x"},
+        {"rule": "r", "code": code, "recipe": {"side": side}}
+        for code, side in (("old", 1), ("old", 1), ("now", 1), ("old", 2))
+    ]
+    records += [
+        {"rule": "gone", "code": "x", "recipe": {}},
+        {"rule": "r", "code": "older", "recipe": {"dropped": True}},
     ]
     accepted = Accepted(tmp_path)
-    assert to_accept(records, {"r": "now"}, accepted) == {"r": {"old": 2}}
+
+    def recipe_now(record):
+        return None if "dropped" in record["recipe"] else {"side": 1}
+
+    assert to_accept(records, {"r": "now"}, recipe_now, accepted) == {"r": {"old": 2}}
     accepted.accept("now", ["old"])
-    assert to_accept(records, {"r": "now"}, accepted) == {}
+    assert to_accept(records, {"r": "now"}, recipe_now, accepted) == {}

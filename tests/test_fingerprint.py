@@ -69,3 +69,23 @@ def test_code_digest_follows_imports_of_this_package_only(script, tmp_path, monk
     assert fingerprint.code(script) == before, "a module that is not reached does not count"
     (package / "sub/b.py").write_text("x = 22")
     assert fingerprint.code(script) != before, "one that is reached through another does"
+
+
+def test_the_code_digest_is_the_same_in_every_python(script, root):
+    """The literal was worked out once with Python 3.11; what `ast.dump` says differs from one minor version to the next."""
+    script.write_text(
+        'def f(a, *, b=None):\n    """Doc."""\n    x: int = [i for i in a if i]\n    return f"{x!r:>5}" or None, ..., -1.5, b"z"\n'
+    )
+    assert fingerprint.code(script) == "3a8798d8dcc08a8cb9ad4273"
+
+
+def test_codecs_count_where_pixels_are_made_and_nowhere_else(root, monkeypatch):
+    scripts = root / "workflow/scripts"
+    before = {
+        rule: fingerprint.of_stage(scripts / f"{rule}.py") for rule in ("render_png", "inject_voi_lut", "train_fold")
+    }
+    monkeypatch.setattr(fingerprint, "codecs", lambda: {"pydicom": "0"})
+    after = {rule: fingerprint.of_stage(scripts / f"{rule}.py") for rule in before}
+    assert [rule for rule in before if after[rule] != before[rule]] == ["render_png"]
+    monkeypatch.undo()
+    assert set(fingerprint.codecs()) == set(fingerprint.CODECS), "all of them are installed"

@@ -76,3 +76,4 @@ def test_a_forgotten_image_stays_forgotten_for_a_job_that_is_killed(tmp_path):
     after_the_kill = ImageKeeper(tmp_path, COLUMNS, CODE)
     assert after_the_kill.known("a", "r") is None
     assert after_the_kill.known("b", "r")
+    assert after_the_kill.rows["a"]["image_id"] == "a", "but what is known of it otherwise stays"

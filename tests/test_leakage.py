@@ -12,7 +12,7 @@ from mammoseg.datasets.phantom import Site
 from mammoseg.errors import UserError
 from mammoseg.fingerprint import sha256
 from mammoseg.geometry import Letterbox, chest_wall_on_left
-from mammoseg.leakage import ALIKE, CROWD, Copy, Rendered, find_copies, near_pairs, refuse_copies
+from mammoseg.leakage import ALIKE, CROWD, Copy, Rendered, StopSign, find_copies, near_pairs, refuse_copies
 from mammoseg.likeness import signature
 
 
@@ -206,3 +206,15 @@ def test_the_search_works_block_by_block(monkeypatch):
     monkeypatch.setattr(leakage, "BLOCK", 7)
     assert len(whole) > 500
     assert np.array_equal(near_pairs(codes), whole)
+
+
+def test_the_stop_sign_stops_trainings_of_the_same_plan_only(tmp_path):
+    work, allow = [{"dataset": "a", "unit": "train-00000", "digest": "d"}], []
+    StopSign(tmp_path, work, allow).obey()
+    StopSign(tmp_path, work, allow).put_up("one image twice")
+    with pytest.raises(UserError, match="one image twice"):
+        StopSign(tmp_path, work, allow).obey()
+    StopSign(tmp_path, [{**work[0], "digest": "mended"}], allow).obey()
+    StopSign(tmp_path, work, [["i1", "i2"]]).obey()
+    StopSign(tmp_path, work, allow).remove()
+    StopSign(tmp_path, work, allow).obey()

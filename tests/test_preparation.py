@@ -10,6 +10,7 @@ from pydicom.pixels import apply_voi_lut
 from mammoseg import fingerprint, preparation
 from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
+from mammoseg.errors import UserError
 from mammoseg.files import read_csv, write_csv
 from mammoseg.indexing import SOURCES, index_release, write_index
 from mammoseg.preparation import inject_shard, render_shard
@@ -52,10 +53,9 @@ class Shard:
     def inject(self, recipe=VOI_LUT, code=CODE):
         return inject_shard(self.images, self.importer, self.folder / "dicom", recipe, code)
 
-    def render(self, recipe=RECIPE, code=CODE, workers=1):
-        return render_shard(
-            self.images, self.importer, self.folder / "dicom", self.folder / "png", recipe, code, workers
-        )
+    def render(self, recipe=RECIPE, code=CODE, workers=1, in_cohort=False):
+        folders = self.folder / "dicom", self.folder / "png"
+        return render_shard(self.images, self.importer, *folders, recipe, code, workers, in_cohort)
 
     def manifest(self, folder="png"):
         by_id = {i: name for name, i in self.ids.items()}
@@ -223,3 +223,38 @@ def test_a_shards_rows_are_written_apart_and_only_where_they_change(tmp_path):
     assert {n for n in after if after[n] != before[n]} == {"holdout-00000.csv"}
     write_shards(tmp_path / "index.csv", tmp_path / "sources.csv", {"a": "train-00000"}, tmp_path / "shards")
     assert [p.name for p in (tmp_path / "shards").iterdir()] == ["train-00000.csv"]
+
+
+def test_an_image_of_the_cohort_that_cannot_be_rendered_any_more_stops_the_run_until_it_is_mended(shard):
+    shard.inject()
+    assert shard.render(in_cohort=True) == (4, 0)
+    whole = (shard.root / "d.png").read_bytes()
+    (shard.root / "d.png").write_bytes(whole[: len(whole) // 2])
+    shard.reindex()
+    shard.inject()
+    for _ in range(2):
+        with pytest.raises(
+            UserError,
+            match=f"1 images of the cohort could be rendered before .* {shard.ids['d']} of patient .*withdraw",
+        ):
+            shard.render(in_cohort=True)
+    (shard.root / "d.png").write_bytes(whole)
+    shard.reindex()
+    assert shard.render(in_cohort=True)[1] == 0
+
+
+def test_a_file_that_is_gone_since_it_was_indexed_stops_the_shard(shard):
+    shard.inject()
+    (shard.root / "b.dcm").unlink()
+    with pytest.raises(UserError, match=f"image {shard.ids['b']} can no longer be opened"):
+        shard.render()
+
+
+def test_another_reading_of_the_same_annotation_is_rendered_again(shard):
+    shard.inject()
+    shard.render()
+    image = next(i for i in shard.images if i.id == shard.ids["d"])
+    image.index["n_masses"] = ""
+    assert shard.render() == (1, 0), "from a mask to none"
+    image.index["laterality"] = "R"
+    assert shard.render() == (1, 0)

@@ -41,7 +41,7 @@ def test_key_is_created_once_and_private(tmp_path):
     assert load_or_create_key(path) == key
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    assert [p.name for p in path.parent.iterdir()] == ["key"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["key", "key.check"]
 
 
 def test_jobs_that_start_together_get_one_key(tmp_path):
@@ -73,3 +73,16 @@ def test_key_that_cannot_be_made(tmp_path):
     (tmp_path / "private").write_text("a file where a folder should be")
     with pytest.raises(UserError, match="cannot be read or made"):
         load_or_create_key(tmp_path / "private" / "key")
+
+
+def test_a_key_that_is_lost_or_exchanged_is_noticed(tmp_path):
+    path = tmp_path / "private/key"
+    key = load_or_create_key(path)
+    path.write_bytes(bytes(32))
+    with pytest.raises(UserError, match="is not the key that this study was begun with"):
+        load_or_create_key(path)
+    path.unlink()
+    with pytest.raises(UserError, match="is missing: put your copy of it back"):
+        load_or_create_key(path)
+    path.write_bytes(key)
+    assert load_or_create_key(path) == key

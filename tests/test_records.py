@@ -70,6 +70,7 @@ def test_every_digest_is_recomputed(results):
     (results / "a/png/train-00000/i1.png").unlink()
     (results / "weights/w.safetensors").write_text("other")
     (results / "table.csv").write_text("2")
+    (results / "a/png/train-00000/i2.png").write_text("of nobody")
     assert sorted(differences(results)) == [
         ("a/png/train-00000/i1.png", "missing"),
         ("a/png/train-00000/i1_mask.png", "changed"),
@@ -88,3 +89,8 @@ def test_changes_name_each_value():
     before, now = {"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 1, "c": 3}, "e": None, "d": [1]}
     assert changes(before, now) == [("a.c", 2, 3)]
     assert changes({"a": {"b": 1}}, {"a": {}}) == [("a", None, {}), ("a.b", 1, None)]
+
+
+def test_what_was_removed_as_a_whole_is_not_missed(results):
+    (results / "table.csv").unlink()
+    assert not list(differences(results))

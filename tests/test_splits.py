@@ -299,3 +299,39 @@ def test_who_is_only_predicted_may_be_a_training_patient_and_keeps_her_fold(inde
         if r["dataset"] == "later":
             role, fold = cohort[r["patient_id"]]
             assert (r["role"], r["fold"]) == ("predict", fold if role == "train" else "")
+
+
+def test_a_fold_that_withdrawals_have_emptied_is_said(indexes):
+    before = plan_of(indexes)
+    before.lock.withdraw(r["patient_id"] for r in before.splits if r["fold"] == "3")
+    with pytest.raises(UserError, match="fold 3 of the locked cohort has no patient with a mass left"):
+        plan_of(indexes, before)
+
+
+def test_a_withdrawn_patient_who_waited_takes_her_shard_along(indexes):
+    before = plan_of(indexes)
+    indexes["site-a"] = indexes["site-a"] + site("n", 1)
+    waiting = plan_of(indexes, before)
+    assert waiting.lock.waiting
+    waiting.lock.withdraw(["n000"])
+    assert not waiting.lock.waiting
+    assert places(plan_of(indexes, waiting, extend=True)) == places(before)
+
+
+def test_a_training_data_set_that_left_the_config_is_named(indexes):
+    before = plan_of(indexes)
+    with pytest.raises(UserError, match="data set site-a holds patients of the locked cohort"):
+        plan_of(
+            {"site-a": indexes["site-a"], "site-b": indexes["site-b"]},
+            before,
+            roles={"site-a": "predict", "site-b": "train"},
+        )
+
+
+def test_models_without_a_lock_stop_the_run(indexes, tmp_path):
+    (tmp_path / "models/m/fold0").mkdir(parents=True)
+    (tmp_path / "models/m/fold0/model.json").write_text("{}")
+    with pytest.raises(UserError, match="is missing, and models were trained on the cohort that it locks"):
+        Lock.load(tmp_path)
+    Lock(withdrawn={"p"}).save(tmp_path)
+    assert Lock.load(tmp_path) == Lock(withdrawn={"p"}), "an emptied lock is a decision"

@@ -5,7 +5,7 @@ the code that really made them.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,18 +53,25 @@ class Accepted:
         write_text(self.path, json.dumps(self.groups, indent=1) + "\n")
 
 
-def to_accept(records: Iterable[Mapping], present: Mapping[str, str], accepted: Accepted) -> dict[str, dict[str, int]]:
-    """What other code made: rule → digest of that code → number of jobs.
+def to_accept(
+    records: Iterable[Mapping],
+    present: Mapping[str, str],
+    recipe_now: Callable[[Mapping], Mapping | None],
+    accepted: Accepted,
+) -> dict[str, dict[str, int]]:
+    """What other code made and what is current but for that: rule → digest of that code → number of jobs.
 
     Parameters
     ----------
     records : iterable of job records (`records.py`)
     present : mapping of rule to the digest of its code as it is now
+    recipe_now : function of a record
+        What the job would be made from today; None where the study has no such job any more.
     """
     found: dict[str, dict[str, int]] = {}
     for record in records:
         rule, code = record["rule"], record["code"]
-        if rule in present and code not in accepted.same_as(present[rule]):
+        if rule in present and code not in accepted.same_as(present[rule]) and recipe_now(record) == record["recipe"]:
             counts = found.setdefault(rule, {})
             counts[code] = counts.get(code, 0) + 1
     return found

@@ -48,6 +48,11 @@ class Lock:
         """The lock of the study in folder `results`; an empty one where there is none yet."""
         path = results / LOCK
         if not path.exists():
+            if any(results.glob("models/*/*/model.json")):
+                raise UserError(
+                    f"{path} is missing, and models were trained on the cohort that it locks: put it back, or start a new "
+                    "cohort on purpose with `snakemake relock`"
+                )
             return cls()
         found = json.loads(path.read_text())
         return cls(
@@ -76,6 +81,7 @@ class Lock:
                 shards[name] = {p: images for p, images in people.items() if p not in self.withdrawn}
                 if not shards[name]:
                     del shards[name]
+        self.waiting = {(d, s) for d, s in self.waiting if s in self.shards.get(d, {})}
 
 
 def forget_plan(results: Path) -> None:

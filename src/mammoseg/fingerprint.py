@@ -48,6 +48,11 @@ def codecs() -> dict[str, str]:
     return {name: d.version for name in CODECS for d in metadata.Distribution.discover(name=name)}
 
 
+def of_stage(script: Path) -> str:
+    """Digest of the code of one stage: its script, what that reaches, and the codecs' versions where pixels are made."""
+    return code(script, also=codecs() if script.stem == "render_png" else None)
+
+
 def code(*starts: Path, also=None) -> str:
     """Digest of the syntax trees of some source files and of every module of this package they reach by import.
 
@@ -81,7 +86,15 @@ def _tree(path: str, mtime_ns: int, size: int) -> tuple[str, tuple[str, ...]]:
         documented = isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         if documented and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
             del body[0]
-    return digest(ast.dump(tree)), tuple(n for n in imported if n.split(".")[0] == PACKAGE.name)
+    return digest(_shape(tree)), tuple(n for n in imported if n.split(".")[0] == PACKAGE.name)
+
+
+def _shape(node) -> list:
+    """A syntax tree as nested lists. Unlike `ast.dump` the same in every Python: what is empty or absent is left out."""
+    if isinstance(node, ast.AST):
+        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
+        return [type(node).__name__, *([name, _shape(value)] for name, value in fields)]
+    return [_shape(n) for n in node] if isinstance(node, list) else [type(node).__name__, repr(node)]
 
 
 def _module_file(name: str) -> Path | None:

@@ -101,10 +101,10 @@ class ImageKeeper:
         return row if made_so and all((self.folder / f).is_file() for f in files) else None
 
     def forget(self, image_ids: Iterable[str]) -> None:
-        """Forget images that are about to be made again."""
+        """Forget what images that are about to be made again were made from; their other facts stay for comparison."""
         gone = set(image_ids) & self.rows.keys()
         if gone:
-            self.rows = {i: r for i, r in self.rows.items() if i not in gone}
+            self.rows |= {i: {**self.rows[i], "fingerprint": ""} for i in gone}
             write_csv(self.memory, self.columns, self.rows.values())
 
     def finish(self, rows: Sequence[Mapping], files: Collection[str]) -> None:

@@ -4,8 +4,9 @@ Copies are exact (the same PNG) or near (other windowing, compression, size or o
 `likeness.signature` and confirmed by `likeness.correlation`: two PNGs are read only where their signatures are alike.
 """
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations, product
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mammoseg import fingerprint
 from mammoseg.errors import UserError
+from mammoseg.files import write_text
 from mammoseg.likeness import correlation
 
 # Signatures are alike up to this many different bits of 256. Measured by benchmarks/leakage.py on 165 real mammograms: those of
@@ -117,6 +120,32 @@ def refuse_copies(copies: Sequence[Copy]) -> None:
         f"two out of its release, or, if they truly are different images, add [{first.image_a}, {first.image_b}] to "
         "leakage.allow in the config."
     )
+
+
+class StopSign:
+    """What a comparison has found, left in `folder` for the trainings of the same plan: there is no use in beginning one.
+
+    `work` are the rows of work.csv, `allow` the pairs that are allowed: once either has changed, the sign means nothing.
+    """
+
+    def __init__(self, folder: Path, work: Iterable[Mapping[str, str]], allow: Collection[Sequence[str]]):
+        self.path = folder / ".found.json"
+        self.plan = fingerprint.digest([sorted(list(row.values()) for row in work), sorted(map(list, allow))])
+
+    def put_up(self, sentence: str) -> None:
+        write_text(self.path, json.dumps([self.plan, sentence]))
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def obey(self) -> None:
+        """Raise the UserError of the comparison, where it stands."""
+        try:
+            plan, sentence = json.loads(self.path.read_text())
+        except FileNotFoundError:
+            return
+        if plan == self.plan:
+            raise UserError(sentence)
 
 
 def near_pairs(codes: np.ndarray) -> np.ndarray:

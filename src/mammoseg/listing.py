@@ -7,7 +7,7 @@ from mammoseg import fingerprint
 
 
 def listing(root: Path) -> str:
-    """Digest of path, size and time of every file below `root`; ``"absent"`` where there is no such folder."""
+    """Digest of path, size, time and rights of every file below `root`; ``"absent"`` where there is no such folder."""
     if not root.is_dir():
         return "absent"
     found, folders = [], [str(root)]
@@ -23,5 +23,5 @@ def listing(root: Path) -> str:
                     except OSError:
                         found.append(f"{e.path[start:]}|broken")
                     else:
-                        found.append(f"{e.path[start:]}|{stat.st_size}|{stat.st_mtime_ns}")
+                        found.append(f"{e.path[start:]}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_mode}")
     return fingerprint.of_parts(found)

@@ -8,7 +8,7 @@ from pathlib import Path
 from mammoseg.errors import UserError
 from mammoseg.study import Study
 
-WITHOUT_NETWORKS = {"index", "plan", "render", "relock"}
+WITHOUT_NETWORKS = {"index", "plan", "render"}
 """Targets that neither train nor predict."""
 OURS = {"encoders": {"resnet34", "resnet22_gmic"}, "decoders": {"unet", "fpn"}}
 """Networks whose names need no look-up in segmentation-models-pytorch."""

@@ -21,7 +21,7 @@ from mammoseg.datasets.importer import Importer
 from mammoseg.datasets.pictures import is_picture, read_picture
 from mammoseg.dicom.inject import inject
 from mammoseg.dicom.read import read_pixels
-from mammoseg.errors import Unusable
+from mammoseg.errors import Unusable, UserError
 from mammoseg.files import read_csv, whole
 from mammoseg.geometry import Letterbox, chest_wall_on_left
 from mammoseg.indexing import candidate_of
@@ -83,7 +83,14 @@ def inject_shard(
 
 
 def render_shard(
-    images: Sequence[Image], importer: Importer, injected: Path, folder: Path, recipe: Mapping, code: Code, workers: int
+    images: Sequence[Image],
+    importer: Importer,
+    injected: Path,
+    folder: Path,
+    recipe: Mapping,
+    code: Code,
+    workers: int,
+    in_cohort: bool = False,
 ) -> tuple[int, int]:
     """Render the images of a shard to 16-bit PNGs with their masks, and write the manifest.
 
@@ -101,6 +108,8 @@ def render_shard(
         The code that renders.
     workers : int
         Processes to use.
+    in_cohort : bool
+        Whether the images are trained on or held out: then one that could be rendered before must not drop out.
 
     Returns
     -------
@@ -117,6 +126,8 @@ def render_shard(
         made_from = [
             image.index["content"],
             image.index["annotations"],
+            image.index["n_masses"] != "",
+            image.index["laterality"],
             injection["sha256"],
             injection["status"],
             dict(recipe),
@@ -132,8 +143,21 @@ def render_shard(
     made = _in_processes(work, todo, workers)
     rows |= {r["image_id"]: r for r in made}
     ordered = [rows[image.id] for image in images]
+    if in_cohort:
+        _refuse_lost(keeper, ordered)
     keeper.finish(ordered, {f for r in ordered for f in _files(r)})
     return len(todo), sum(r["status"] != "ok" for r in ordered)
+
+
+def _refuse_lost(keeper: ImageKeeper, rows: Sequence[Mapping]) -> None:
+    lost = [r for r in rows if r["status"] != "ok" and keeper.rows.get(r["image_id"], {}).get("status") == "ok"]
+    if lost:
+        r = lost[0]
+        raise UserError(
+            f"{len(lost)} images of the cohort could be rendered before and cannot any more; the first is {r['image_id']} of "
+            f"patient {r['patient_id']} ({r['status']}: {r['explanation']}): restore the file and run again, or take her out by "
+            f"`snakemake withdraw --config patients={r['patient_id']}`"
+        )
 
 
 def _in_processes(work: Callable[..., dict], todo: Sequence[tuple], workers: int) -> list[dict]:
@@ -188,6 +212,13 @@ def _render_one(
         "code": code,
     }
     source = image.path(importer)
+    try:
+        source.open("rb").close()
+    except OSError as gone:  # the index has seen it: this is the disk, not the image
+        raise UserError(
+            f"the file of image {image.id} can no longer be opened ({gone.strerror}): private/<data set>/sources.csv "
+            "says which it is; see that the archive is there, and run again"
+        ) from None
     try:
         if injection["status"] != "ok":
             raise Unusable(injection["status"], injection["explanation"])

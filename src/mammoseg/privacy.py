@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from mammoseg.errors import UserError
+from mammoseg.files import write_text
 
 KEY_BYTES = 32
 
@@ -50,8 +51,14 @@ def load_or_create_key(path: str | os.PathLike) -> bytes:
         Where the file does not hold a key, or may not be read or written.
     """
     path = Path(path)
+    check = path.with_name("key.check")
     try:
         if not path.exists():
+            if check.exists():
+                raise UserError(
+                    f"the key of the pseudonyms, {path}, is missing: put your copy of it back; with a new key everyone would "
+                    "be a new patient (to begin anew on purpose, remove the whole results folder)"
+                )
             _create(path)
         key = path.read_bytes()
         if path.stat().st_mode & 0o077:  # copied from elsewhere, or unpacked
@@ -65,6 +72,9 @@ def load_or_create_key(path: str | os.PathLike) -> bytes:
             f"{path} is not a key of this program ({len(key)} bytes instead of {KEY_BYTES}); put the right file back: "
             "with another key all patients get other pseudonyms and no longer fit the results made so far"
         )
+    mark = pseudonym(key, "check", "", "")
+    if check.exists() and check.read_text() != mark:
+        raise UserError(f"{path} is not the key that this study was begun with; put the right file back")
     return key
 
 
@@ -77,6 +87,7 @@ def _create(path: Path) -> None:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as f:
             f.write(secrets.token_bytes(KEY_BYTES))
         os.link(part, path)
+        write_text(path.with_name("key.check"), pseudonym(path.read_bytes(), "check", "", ""))  # only whoever was first
     except FileExistsError:
         pass
     finally:

@@ -105,7 +105,7 @@ def make_plan(
     for d in training:
         for r in images[d]:
             masses[r.patient_id] += r.masses
-    first = not lock.patients
+    first = not lock.drawn_with
     plan.lock.patients = _cohort(plan, lock, masses, images, training, folds, holdout, seed, extend)
     for d in images:
         for p in sorted({r.patient_id for r in images[d]}):
@@ -134,12 +134,13 @@ def make_plan(
 
 
 def _cohort(plan, lock, masses, images, training, folds, holdout, seed, extend) -> dict[str, tuple[str, str]]:
-    if not lock.patients:
+    if not lock.drawn_with:
         cohort = draw_cohort(masses, folds, holdout, seed)
         plan.events.append(f"the cohort is locked: {_counts(cohort)}")
         return cohort
     now = {d: {r.image_id: (r.patient_id, r.source) for r in images[d]} for d in training}
     _refuse_vanished(lock, now)
+    _refuse_empty_folds(lock, masses, folds)
     plan.events += _changed(lock, now)
     newcomers = sorted(masses.keys() - lock.patients.keys())
     if not extend:
@@ -164,6 +165,12 @@ def _locked_images(lock: Lock) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _refuse_vanished(lock: Lock, now: Mapping[str, Mapping]) -> None:
+    left_out = sorted({d for d, *_ in _locked_images(lock)} - now.keys())
+    if left_out:
+        raise UserError(
+            f"data set {left_out[0]} holds patients of the locked cohort, but is no training data set of the config any more: "
+            "put it back with role train, or start a new cohort with `snakemake relock`"
+        )
     gone = sorted((p, image) for d, p, image, _ in _locked_images(lock) if now.get(d, {}).get(image, ("",))[0] != p)
     if gone:
         patient, lost = gone[0][0], Counter(p for p, _ in gone)
@@ -175,6 +182,16 @@ def _refuse_vanished(lock: Lock, now: Mapping[str, Mapping]) -> None:
             "(private/<data set>/patients.csv says whose they are, excluded.csv what is wrong with a file), or take her out with "
             f"`snakemake withdraw --config patients={patient}`, or start a new cohort with `snakemake relock`"
         )
+
+
+def _refuse_empty_folds(lock: Lock, masses: Mapping[str, int], folds: int) -> None:
+    """After withdrawals, or corrected annotations, a fold may have nothing left to learn from or be chosen by."""
+    left = Counter(fold for p, (role, fold) in lock.patients.items() if role == "train" and masses[p])
+    for k in range(folds):
+        if not left[str(k)]:
+            raise UserError(
+                f"fold {k} of the locked cohort has no patient with a mass left: start a new cohort with `snakemake relock`"
+            )
 
 
 def _changed(lock: Lock, now: Mapping[str, Mapping]) -> list[str]:

@@ -140,6 +140,10 @@ class Study:
         moved = {"results_dir", "data_root", *ASKED}
         shown = {k: v for k, v in self.config.items() if k not in moved}
         shown["datasets"] = [{k: v for k, v in d.items() if k != "root"} for d in shown["datasets"]]
+        shown["weights"] = {
+            k: {a: b for a, b in v.items() if a != "file"} if isinstance(v, Mapping) else v
+            for k, v in shown["weights"].items()
+        }
         return shown
 
     # What each stage reads of the config: these recipes are triggers, so nothing else may be in them.
@@ -163,8 +167,8 @@ class Study:
     def weights_recipe(self, weights: str) -> dict:
         """`weights` is imagenet or gmic. A local file counts by its bytes, so that an exchanged file is noticed."""
         recipe = {"missing": self.weights["missing"], **self.weights[weights]}
-        if recipe["file"] and (path := Path(recipe["file"])).is_file():
-            recipe["seen"] = fingerprint.sha256(path)
+        if file := recipe.pop("file"):
+            recipe["file_sha256"] = fingerprint.sha256(file) if Path(file).is_file() else "missing"
         return recipe
 
     def training_recipe(self, model: str) -> dict:

@@ -189,7 +189,7 @@ def test_a_training_value_retrains_and_converts_nothing(study):
 
 
 def test_changed_values_and_a_new_external_image_in_one_run(study):
-    """The leakage check, which the external image starts, must not hide a changed value from what stands behind it."""
+    """The leakage check, which the external image starts, must neither train anything nor hide a changed value."""
     study.add_patient("site-b", 61)
     study.config["ensemble"] = {"threshold": 0.45}
     ran = study.run()

@@ -23,7 +23,7 @@ BELOW = {
         "write_report",
     ],
     "pack_training": ["train_fold"],
-    "check_leakage": ["summarise_scores"],
+    "check_leakage": ["train_fold", "summarise_scores"],
     "fetch_weights": ["train_fold"],
     "train_fold": ["predict_ensemble", "summarise_scores", "plot_training", "write_report"],
     "predict_ensemble": ["score_cases"],

@@ -45,18 +45,14 @@ wildcard_constraints:
     model="|".join(MODELS),
     fold="|".join(map(str, FOLDS)),
     weights="|".join(STUDY.weights_names) or "none",
+    scope="training|tested",
     shard=r"[a-z]+-\d+",
 
 
 @lru_cache
 def code(rule):
-    """Digest of a rule's code as it is now; the codecs' versions count as code where pixels are made."""
-    return fingerprint.code(SCRIPTS / f"{rule}.py", also=fingerprint.codecs() if rule == "render_png" else None)
-
-
-def code_that_counts(rule):
-    """The same, or what the user has accepted as equal to it."""
-    return ACCEPTED.representative(code(rule))
+    """Digest of a rule's code as it is now."""
+    return fingerprint.of_stage(SCRIPTS / f"{rule}.py")
 
 
 def stage(rule, **recipe):
@@ -64,7 +60,10 @@ def stage(rule, **recipe):
 
     Snakemake compares params as a set of texts without names: so one text, with sorted keys.
     """
-    return fingerprint.canonical({"code": code_that_counts(rule), **recipe})
+    return fingerprint.canonical({"code": ACCEPTED.representative(code(rule)), **recipe})
+
+
+as_planned = False  # True while somebody only wants to know, and nothing is to be planned anew for that
 
 
 @lru_cache
@@ -74,8 +73,8 @@ def read_work(path, mtime_ns):
 
 
 def work():
-    """The units of work by data set and name. Asking makes the asking rule depend on the checkpoint; `why` makes nothing."""
-    path = f"{R}/work.csv" if STUDY.artefact else str(checkpoints.assign_folds.get().output.work)
+    """The units of work by data set and name. Asking makes the asking rule depend on the checkpoint, but for `as_planned`."""
+    path = f"{R}/work.csv" if as_planned else str(checkpoints.assign_folds.get().output.work)
     return read_work(path, os.stat(path).st_mtime_ns)
 
 
@@ -118,7 +117,7 @@ def release(dataset):
     if d.phantom:
         return dict(d.phantom)
     manifest = d.root.name if d.root != d.folder else ""
-    return [manifest, listing(d.folder) if d.listing else str(d.root)]
+    return fingerprint.digest([manifest, listing(d.folder) if d.listing else str(d.root)])  # it goes on record: no path
 
 
 def weights_record(wildcards):

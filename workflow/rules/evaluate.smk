@@ -54,7 +54,7 @@ rule score_threshold:
 rule summarise_scores:
     input:
         plan=planned,
-        checked=f"{R}/leakage.json",
+        checked=f"{R}/leakage/tested.json",
         scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
         models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
         baseline=f"{R}/tables/baseline.csv",

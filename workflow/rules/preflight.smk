@@ -4,6 +4,7 @@ from snakemake_interface_executor_plugins.settings import ExecMode
 
 from mammoseg.bookkeeping import Bookkeeping
 
+LOOK_ONLY = {"relock", "withdraw", "accept", "verify", "why"}  # targets that need neither archive nor network nor GPU
 BOOKKEEPING = Bookkeeping(STUDY.results, Path(".snakemake"), RECORD_FORMAT_VERSION)
 
 
@@ -18,7 +19,7 @@ def before_planning():
         return
     if STUDY.artefact:
         sys.exit("mammoseg: config key artefact belongs to the target why: snakemake why --config artefact=…")
-    if BOOKKEEPING.lost and not (asked.forceall or workflow.touch):
+    if BOOKKEEPING.lost and not asked.forceall:
         sys.exit(
             f"mammoseg: Snakemake's records of {R} are not in {Path('.snakemake').resolve()} (results moved or copied, .snakemake "
             "deleted, or Snakemake upgraded), so it would miss every change: run once with --forceall, a pass that keeps what is "
@@ -29,15 +30,17 @@ def before_planning():
 
 
 onstart:
-    from mammoseg.preflight import preflight
+    if not (workflow.dag_settings.targets and set(workflow.dag_settings.targets) <= LOOK_ONLY):
+        from mammoseg.preflight import preflight
 
-    try:
-        preflight(STUDY, targets=workflow.dag_settings.targets, trains_here=not workflow.non_local_exec)
-    except UserError as mistake:
-        raise WorkflowError(str(mistake)) from None
-    BOOKKEEPING.start()
+        try:
+            preflight(STUDY, targets=workflow.dag_settings.targets, trains_here=not workflow.non_local_exec)
+        except UserError as mistake:
+            raise WorkflowError(str(mistake)) from None
+        BOOKKEEPING.start()
 
 
 onsuccess:
-    if (workflow.dag_settings.forceall or workflow.touch) and set(workflow.dag_settings.targets) <= {"all"}:
+    asked = workflow.dag_settings
+    if asked.forceall and set(asked.targets) <= {"all", "report"} and not (asked.until or asked.omit_from):
         BOOKKEEPING.found()

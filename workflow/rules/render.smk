@@ -10,6 +10,7 @@ rule inject_voi_lut:
         f"{R}/logs/inject_voi_lut/{{dataset}}/{{shard}}.log",
     benchmark:
         f"{R}/benchmarks/inject_voi_lut/{{dataset}}/{{shard}}.tsv"
+    priority: 10  # before any training, so that all images are compared first
     conda:
         "../../envs/images.yaml"
     threads: 1
@@ -36,6 +37,7 @@ rule render_png:
         f"{R}/logs/render_png/{{dataset}}/{{shard}}.log",
     benchmark:
         f"{R}/benchmarks/render_png/{{dataset}}/{{shard}}.tsv"
+    priority: 10
     conda:
         "../../envs/images.yaml"
     threads: 4

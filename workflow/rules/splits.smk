@@ -5,6 +5,7 @@
 checkpoint assign_folds:
     input:
         indexes=expand(f"{R}/{{dataset}}/index.csv", dataset=DATASETS),
+        sources=expand(f"{R}/private/{{dataset}}/sources.csv", dataset=DATASETS),
         excluded=expand(f"{R}/{{dataset}}/excluded.csv", dataset=DATASETS),
     output:
         splits=f"{R}/splits.csv",

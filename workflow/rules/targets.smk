@@ -1,9 +1,11 @@
 # What a user asks for by name. Each target names every artefact before it: an intermediate that is missing is remade only
 # where somebody asks for it.
 
+import json
 from types import SimpleNamespace
 
-from mammoseg.records import record_of
+from mammoseg.acceptance import to_accept
+from mammoseg.records import read_records, record_of
 
 
 localrules:
@@ -69,6 +71,27 @@ rule relock:
         "../scripts/relock.py"
 
 
+def codes():
+    """Rule → digest of its code as it is now."""
+    return {script.stem: code(script.stem) for script in sorted(SCRIPTS.glob("[!_]*.py"))}
+
+
+def recipe_of(record):
+    """What the job of a record would be made from today, its code apart; None where that is not known, or no such job is left."""
+    global as_planned
+    if record is None or not Path(f"{R}/work.csv").exists():
+        return None
+    recipe = workflow.get_rule(record["rule"]).params.recipe
+    as_planned = True
+    try:
+        now = json.loads(recipe(SimpleNamespace(**record["wildcards"])) if callable(recipe) else recipe)
+    except KeyError:  # a shard, data set or model that is no more
+        return None
+    finally:
+        as_planned = False
+    return {k: v for k, v in now.items() if k != "code"}
+
+
 rule withdraw:
     log:
         f"{R}/logs/withdraw.log",
@@ -86,7 +109,8 @@ rule accept:
     conda:
         "../../envs/images.yaml"
     params:
-        present=lambda w: {script.stem: code(script.stem) for script in sorted(SCRIPTS.glob("[!_]*.py"))},
+        found=lambda w: to_accept(read_records(STUDY.results), codes(), recipe_of, ACCEPTED),
+        present=lambda w: codes(),
     message:
         "accepting what other code has made"
     script:
@@ -104,25 +128,14 @@ rule verify:
         "../scripts/verify.py"
 
 
-def recipe_now(wildcards):
-    """What the artefact in question would be made from today; nothing where that is not known."""
-    record = record_of(STUDY.results, Path(STUDY.artefact)) if STUDY.artefact else None
-    if record is None or not Path(f"{R}/work.csv").exists():
-        return ""
-    recipe = workflow.get_rule(record["rule"]).params.recipe
-    try:
-        return recipe(SimpleNamespace(**record["wildcards"])) if callable(recipe) else recipe
-    except KeyError:  # a shard, data set or model that is no more
-        return ""
-
-
 rule why:
     log:
         f"{R}/logs/why.log",
     conda:
         "../../envs/images.yaml"
     params:
-        now=recipe_now,
+        now=lambda w: recipe_of(record_of(STUDY.results, Path(STUDY.artefact))),
+        codes=lambda w: codes(),
     message:
         "explaining {STUDY.artefact}"
     script:

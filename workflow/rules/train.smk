@@ -1,7 +1,4 @@
 # From rendered training shards to trained fold models. Below the checkpoint no edge is ancient but those to what stands above it.
-import json
-
-from mammoseg.records import Record
 
 
 rule pack_training:
@@ -52,35 +49,10 @@ rule fetch_weights:
         "../scripts/fetch_weights.py"
 
 
-def made_so(wildcards):
-    """Whether a fold was trained by the present recipe, and its files are there."""
-    record = Record(STUDY.results, Path(f"{R}/logs/train_fold/{wildcards.model}/fold{wildcards.fold}.log")).read()
-    recipe = json.loads(training_recipe(wildcards))
-    return (
-        record is not None
-        and {"code": record["code"], **record["recipe"]} == recipe
-        and all((STUDY.results / output).exists() for output in record["outputs"])
-    )
-
-
-def checked(wildcards):
-    """The leakage check, before a training. Of a model that is made, the same file without an edge.
-
-    An image that is added to an external set starts the check and must train nothing. An ancient edge would not do: it hides
-    what has changed behind it, down to the report (docs/incremental.md, rules 2 and 10).
-    """
-    file = f"{R}/leakage.json"
-    return before_update(ancient(file)) if Path(file).exists() and made_so(wildcards) else file
-
-
-def training_recipe(wildcards):
-    return stage("train_fold", **STUDY.training_recipe(wildcards.model), source=source("fold", wildcards.fold))
-
-
 rule train_fold:
     input:
         plan=planned,
-        checked=checked,
+        checked=f"{R}/leakage/training.json",
         pack=f"{R}/pack/pack.json",
         splits=ancient(f"{R}/splits.csv"),
         weights=weights_record,
@@ -100,7 +72,7 @@ rule train_fold:
         mem_mb=24000,
         runtime=1440,
     params:
-        recipe=training_recipe,
+        recipe=lambda w: stage("train_fold", **STUDY.training_recipe(w.model), source=source("fold", w.fold)),
     message:
         "training {wildcards.model} fold {wildcards.fold}"
     script:

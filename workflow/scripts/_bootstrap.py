@@ -50,6 +50,7 @@ def job(snakemake) -> Iterator:
         record.remove()
         yield study
         if recipe is not None:
+            recipe["code"] = code(snakemake, study).digest  # of the code that ran, whatever it is accepted as
             record.write(snakemake.rule, dict(snakemake.wildcards), recipe, snakemake.input, snakemake.output)
         log.debug("finished, mammoseg %s", __version__)
     except UserError as mistake:
@@ -70,10 +71,11 @@ def job(snakemake) -> Iterator:
 
 
 def code(snakemake, study):
-    """The code of this job as the study counts it: with what was accepted as equal, or nothing where all is made anew."""
+    """The code that this job runs, with what was accepted as equal, or nothing where all is made anew."""
+    from mammoseg import fingerprint
     from mammoseg.acceptance import Code
 
-    return Code.of(study.results, json.loads(snakemake.params.recipe)["code"], study.rebuild)
+    return Code.of(study.results, fingerprint.of_stage(WORKFLOW / "scripts" / f"{snakemake.rule}.py"), study.rebuild)
 
 
 def _keep_private(study, log: Path, text: str) -> Path:

@@ -6,14 +6,12 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from mammoseg.acceptance import Accepted, to_accept
-from mammoseg.records import read_records
+from mammoseg.acceptance import Accepted
 
 
-def main(results: Path, present: Mapping[str, str]) -> None:
-    """Write accepted.json into `results`; `present` is rule → digest of its code as it is now."""
+def main(results: Path, present: Mapping[str, str], found: Mapping[str, Mapping[str, int]]) -> None:
+    """Write accepted.json into `results`; `present` is rule → digest of its present code, `found` as `to_accept` gives it."""
     accepted, log = Accepted(results), logging.getLogger("mammoseg")
-    found = to_accept(read_records(results), present, accepted)
     for rule, codes in sorted(found.items()):
         accepted.accept(present[rule], codes)
         made = ", ".join(f"{n} by {code}" for code, n in sorted(codes.items()))
@@ -25,4 +23,4 @@ def main(results: Path, present: Mapping[str, str]) -> None:
 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
-        main(study.results, snakemake.params.present)
+        main(study.results, snakemake.params.present, snakemake.params.found)

@@ -5,22 +5,32 @@ import _bootstrap
 import json
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from mammoseg.errors import UserError
 from mammoseg.files import read_csv, write_text
-from mammoseg.leakage import Rendered, find_copies, refuse_copies
+from mammoseg.leakage import Rendered, StopSign, find_copies, refuse_copies
 from mammoseg.pack import read_image
 
 
-def main(manifests: Iterable[Path], splits: Path, allowed: Collection[frozenset[str]], checked: Path) -> None:
-    """Compare the images; write how many stand where into `checked`. A manifest lies in <dataset>/png/<shard>/."""
+def main(manifests: Iterable[Path], splits: Path, allow: Collection[Sequence[str]], work: Path, checked: Path) -> None:
+    """Compare the images; write how many stand where into `checked`. A manifest lies in <dataset>/png/<shard>/.
+
+    What is found stands beside it for the trainings of the same plan: they do not begin.
+    """
+    stop = StopSign(checked.parent, read_csv(work), allow)
+    stop.remove()
     images = list(_rendered(manifests, splits))
-    copies = find_copies(images, lambda path: read_image(path, path.stem), allowed)
+    copies = find_copies(images, lambda path: read_image(path, path.stem), {frozenset(pair) for pair in allow})
     log = logging.getLogger("mammoseg")
     for c in copies:
         log.debug("image %s of patient %s (%s) and image %s of patient %s (%s): %s, correlation %.3f", *c)
-    refuse_copies(copies)
+    try:
+        refuse_copies(copies)
+    except UserError as found:
+        stop.put_up(str(found))
+        raise
     places = Counter(image.place for image in images)
     write_text(checked, json.dumps({"images": len(images), "places": dict(sorted(places.items()))}) + "\n")
     log.info("%d images compared: none stands in two of %d places under two names", len(images), len(places))
@@ -44,6 +54,7 @@ if __name__ == "__main__":
         main(
             [Path(m) for m in snakemake.input.manifests],
             Path(snakemake.input.splits),
-            {frozenset(pair) for pair in json.loads(snakemake.params.recipe)["allow"]},
+            json.loads(snakemake.params.recipe)["allow"],
+            Path(snakemake.input.plan),
             Path(snakemake.output.checked),
         )

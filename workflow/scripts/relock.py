@@ -5,15 +5,15 @@ import _bootstrap
 import logging
 from pathlib import Path
 
-from mammoseg.cohort import LOCK, forget_plan
+from mammoseg.cohort import LOCK, Lock, forget_plan
 
 
 def main(results: Path) -> None:
-    """Remove the lock and what the last plan wrote; everything trained on the old cohort will be made again."""
-    was_there = (results / LOCK).exists()
-    (results / LOCK).unlink(missing_ok=True)
+    """Empty the lock and remove what the last plan wrote; who was withdrawn stays withdrawn."""
+    lock = Lock.load(results) if (results / LOCK).exists() else Lock()
+    said = "forgotten: the next run draws a new one" if lock.drawn_with else "not locked: there was nothing to forget"
+    Lock(withdrawn=lock.withdrawn).save(results)
     forget_plan(results)
-    said = "forgotten: the next run draws a new one" if was_there else "not locked: there was nothing to forget"
     logging.getLogger("mammoseg").info("the cohort is %s", said)
 
 

@@ -14,10 +14,12 @@ from mammoseg.shard_rows import images_of_shard
 
 
 def main(rows: Path, importer: str, root: Path, injected: Path, folder: Path, image: Mapping, code: Code,
-         workers: int) -> None:  # fmt: skip
+         workers: int, in_cohort: bool) -> None:  # fmt: skip
     """Write the PNGs and manifest.csv of one shard into `folder`."""
     images = images_of_shard(rows)
-    converted, set_aside = render_shard(images, importer_for(importer, root), injected, folder, image, code, workers)
+    converted, set_aside = render_shard(
+        images, importer_for(importer, root), injected, folder, image, code, workers, in_cohort
+    )
     logging.getLogger("mammoseg").info(
         "%s %s: %d of %d images converted, %d kept (made from the same), %d set aside",
         *folder.parts[-3::2], converted, len(images), len(images) - converted, set_aside,
@@ -36,4 +38,5 @@ if __name__ == "__main__":
             json.loads(snakemake.params.recipe)["image"],
             _bootstrap.code(snakemake, study),
             snakemake.threads,
+            snakemake.wildcards.shard.startswith(("train-", "holdout-")),
         )

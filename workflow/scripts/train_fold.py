@@ -12,6 +12,7 @@ from mammoseg.acceptance import Code
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv
 from mammoseg.keeping import Keeper
+from mammoseg.leakage import StopSign
 from mammoseg.pack import open_pack
 from mammoseg.splits import refuse_overlap
 from mammoseg.training import save_model, train_fold
@@ -67,6 +68,7 @@ def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int
 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
+        StopSign(Path(snakemake.input.checked).parent, read_csv(snakemake.input.plan), study.leakage["allow"]).obey()
         model = snakemake.wildcards.model
         main(
             Path(snakemake.input.pack).parent,

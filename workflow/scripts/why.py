@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -21,8 +21,9 @@ SHOWN = 60
 """Most characters of a value that are shown."""
 
 
-def main(results: Path, artefact: Path, now: Mapping | None, config: Mapping, snakefile: Path) -> None:
-    """Print the explanation. `now` is what the same rule would be made from today, its code included; None: not known."""
+def main(results: Path, artefact: Path, now: Mapping | None, codes: Mapping[str, str], config: Mapping,
+         snakefile: Path) -> None:  # fmt: skip
+    """Print the explanation. `now` is what the same rule would be made from today (None: not known), `codes` its code."""
     record = record_of(results, artefact)
     if record is None:
         raise UserError(
@@ -36,7 +37,7 @@ def main(results: Path, artefact: Path, now: Mapping | None, config: Mapping, sn
         print(f"  {key} = {_short(value)}")
     for path, sha256 in record["inputs"].items():
         print(f"  {path} ({sha256[:12]})")
-    changed = list(_changes(results, record, now))
+    changed = list(_changes(results, record, now, codes[record["rule"]]))
     print("changed since" if changed else "nothing of it has changed since")
     for line in changed:
         print(f"  {line}")
@@ -49,13 +50,13 @@ def main(results: Path, artefact: Path, now: Mapping | None, config: Mapping, sn
         print("the next run would leave it as it is")
 
 
-def _changes(results: Path, record: Mapping, now: Mapping | None):
+def _changes(results: Path, record: Mapping, now: Mapping | None, code: str) -> Iterator[str]:
     if now is None:
         yield "the plan: nothing is planned yet, or this unit of work is gone"
         return
-    if record["code"] not in Accepted(results).same_as(now["code"]):
-        yield f"code: {record['code']} → {now['code']} (`snakemake accept` where the results are the same)"
-    for key, before, after in changes(record["recipe"], {k: v for k, v in now.items() if k != "code"}):
+    if record["code"] not in Accepted(results).same_as(code):
+        yield f"code: {record['code']} → {code} (`snakemake accept` where the results are the same)"
+    for key, before, after in changes(record["recipe"], now):
         yield f"{key}: {_short(before)} → {_short(after)}"
     for name, sha256 in record["inputs"].items():
         path = results / name
@@ -91,6 +92,7 @@ if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         if not study.artefact:
             raise UserError("nothing is named: write `snakemake why --config artefact=results/…` with a file or folder")
-        now = snakemake.params.now
-        snakefile = Path(_bootstrap.WORKFLOW).parent / "Snakefile"
-        main(study.results, Path(study.artefact), json.loads(now) if now else None, snakemake.config, snakefile)
+        now, codes = snakemake.params.now, snakemake.params.codes
+        main(
+            study.results, Path(study.artefact), now, codes, snakemake.config, _bootstrap.WORKFLOW.parent / "Snakefile"
+        )
