@@ -1,9 +1,11 @@
 # The study; and what all below the checkpoint needs: the plan, and the digest of what a unit is made from.
 # This runs again in every job: nothing here may import torch or pandas, open an image, or write a file.
 import csv
+import json
 import os
 import sys
 from functools import lru_cache
+from types import SimpleNamespace
 
 import yaml
 from snakemake.exceptions import WorkflowError
@@ -15,9 +17,10 @@ PUBLISHED = BASE / "src/mammoseg/data/published_table2.csv"
 sys.path.insert(0, str(BASE / "src"))
 
 from mammoseg import fingerprint
-from mammoseg.acceptance import Accepted
+from mammoseg.acceptance import Accepted, to_accept
 from mammoseg.errors import UserError
 from mammoseg.listing import listing
+from mammoseg.records import read_records, record_of
 from mammoseg.study import Study
 
 try:
@@ -124,3 +127,24 @@ def weights_record(wildcards):
     """Record of the weights that a model's encoder starts from; nothing for random values."""
     name = STUDY.models[wildcards.model].weights_name
     return f"{R}/weights/{name}.json" if name else []
+
+
+def codes():
+    """Rule → digest of its code as it is now."""
+    return {script.stem: code(script.stem) for script in sorted(SCRIPTS.glob("[!_]*.py"))}
+
+
+def recipe_of(record):
+    """What the job of a record would be made from today, its code apart; None where that is not known, or no such job is left."""
+    global as_planned
+    if record is None or not Path(f"{R}/work.csv").exists():
+        return None
+    recipe = workflow.get_rule(record["rule"]).params.recipe
+    as_planned = True
+    try:
+        now = json.loads(recipe(SimpleNamespace(**record["wildcards"])) if callable(recipe) else recipe)
+    except KeyError:  # a shard, data set or model that is no more
+        return None
+    finally:
+        as_planned = False
+    return {k: v for k, v in now.items() if k != "code"}

@@ -1,12 +1,6 @@
 # What a user asks for by name. Each target names every artefact before it: an intermediate that is missing is remade only
 # where somebody asks for it.
 
-import json
-from types import SimpleNamespace
-
-from mammoseg.acceptance import to_accept
-from mammoseg.records import read_records, record_of
-
 
 localrules:
     all,
@@ -69,27 +63,6 @@ rule relock:
         "forgetting the locked cohort"
     script:
         "../scripts/relock.py"
-
-
-def codes():
-    """Rule → digest of its code as it is now."""
-    return {script.stem: code(script.stem) for script in sorted(SCRIPTS.glob("[!_]*.py"))}
-
-
-def recipe_of(record):
-    """What the job of a record would be made from today, its code apart; None where that is not known, or no such job is left."""
-    global as_planned
-    if record is None or not Path(f"{R}/work.csv").exists():
-        return None
-    recipe = workflow.get_rule(record["rule"]).params.recipe
-    as_planned = True
-    try:
-        now = json.loads(recipe(SimpleNamespace(**record["wildcards"])) if callable(recipe) else recipe)
-    except KeyError:  # a shard, data set or model that is no more
-        return None
-    finally:
-        as_planned = False
-    return {k: v for k, v in now.items() if k != "code"}
 
 
 rule withdraw:
