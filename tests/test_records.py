@@ -7,6 +7,10 @@ from mammoseg.fingerprint import sha256
 from mammoseg.records import Record, changes, differences, read_records, record_of, recorded
 
 
+def every(record) -> bool:
+    return True
+
+
 @pytest.fixture
 def results(tmp_path):
     """Results with a rendered shard, encoder weights, and a table made of the shard."""
@@ -64,14 +68,14 @@ def test_a_job_that_failed_has_no_record(results):
 
 
 def test_every_digest_is_recomputed(results):
-    assert not list(differences(results))
-    assert len(list(recorded(results))) == 6
+    assert not list(differences(results, every))
+    assert len(list(recorded(results, every))) == 6
     (results / "a/png/train-00000/i1_mask.png").write_text("other")
     (results / "a/png/train-00000/i1.png").unlink()
     (results / "weights/w.safetensors").write_text("other")
     (results / "table.csv").write_text("2")
     (results / "a/png/train-00000/i2.png").write_text("of nobody")
-    assert sorted(differences(results)) == [
+    assert sorted(differences(results, every)) == [
         ("a/png/train-00000/i1.png", "missing"),
         ("a/png/train-00000/i1_mask.png", "changed"),
         ("table.csv", "changed"),
@@ -81,7 +85,7 @@ def test_every_digest_is_recomputed(results):
 
 def test_results_that_are_moved_take_their_records_along(results, tmp_path):
     moved = results.rename(tmp_path / "moved")
-    assert not list(differences(moved))
+    assert not list(differences(moved, every))
     assert record_of(moved, moved / "table.csv")
 
 
@@ -93,4 +97,9 @@ def test_changes_name_each_value():
 
 def test_what_was_removed_as_a_whole_is_not_missed(results):
     (results / "table.csv").unlink()
-    assert not list(differences(results))
+    assert not list(differences(results, every))
+
+
+def test_what_is_no_part_of_the_study_any_more_is_not_looked_at(results):
+    (results / "a/png/train-00000/i1.png").unlink()
+    assert not list(differences(results, lambda record: record["wildcards"].get("dataset") != "a"))

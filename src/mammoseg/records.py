@@ -5,7 +5,7 @@ written last, so that a job that failed has none. `why`, `verify` and `accept` r
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -75,10 +75,13 @@ def record_of(results: Path, artefact: Path) -> dict | None:
     return near
 
 
-def differences(results: Path) -> Iterator[tuple[str, str]]:
-    """Recompute every digest below `results`: (path, what is wrong) of each file that is missing or not as it was made."""
+def differences(results: Path, belongs: Callable[[Mapping], bool]) -> Iterator[tuple[str, str]]:
+    """Recompute every digest below `results`: (path, what is wrong) of each file that is missing or not as it was made.
+
+    `belongs` tells of a record whether its job is part of the study as it is now configured.
+    """
     results = Path(results)
-    for name, sha256 in recorded(results):
+    for name, sha256 in recorded(results, belongs):
         path = results / name
         if not path.is_file():
             yield name, "missing"
@@ -86,11 +89,11 @@ def differences(results: Path) -> Iterator[tuple[str, str]]:
             yield name, "changed"
 
 
-def recorded(results: Path) -> Iterator[tuple[str, str]]:
+def recorded(results: Path, belongs: Callable[[Mapping], bool]) -> Iterator[tuple[str, str]]:
     """Path below `results` and SHA-256 of every file whose digest is on record: outputs, pictures, encoder weights."""
-    for record in read_records(results):
+    for record in filter(belongs, read_records(results)):
         if not any((results / name).exists() for name in record["outputs"]):
-            continue  # removed as a whole, on purpose (a model that was dropped): where it is needed a run makes it again
+            continue  # removed as a whole, on purpose: where it is needed a run makes it again
         for name, sha256 in record["outputs"].items():
             yield name, sha256
             path, beside = results / name, Path(name).parent
