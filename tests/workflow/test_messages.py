@@ -143,7 +143,6 @@ def test_a_dry_run_needs_no_data(case):
 
 def test_a_forged_split_is_refused_before_anything_is_trained(case):
     """A lock edited by hand so that a patient stands in two parts."""
-    import json
 
     release(case.folder / "data")
     release(case.folder / "other")
@@ -155,11 +154,11 @@ def test_a_forged_split_is_refused_before_anything_is_trained(case):
     assert "is on both sides: external and train fold" in ran.stdout
     case.config["datasets"].pop()
     assert case.run("plan").returncode == 0
-    lock = case.folder / "results/cohort.lock.json"
-    forged = json.loads(lock.read_text())
-    forged["splits"].append({**forged["splits"][0], "role": "holdout", "fold": ""})
-    lock.write_text(json.dumps(forged))
-    ran = case.run("-R", "assign_folds")
-    assert ran.returncode != 0
-    assert "is on both sides" in ran.stdout
-    assert not list(case.folder.glob("results/models/**/*.json"))
+    splits = case.folder / "results/splits.csv"
+    forged = next(line for line in splits.read_text().splitlines() if ",train," in line).rsplit(",", 2)[0]
+    splits.write_text(f"{splits.read_text()}{forged},holdout,\n")
+    for _ in range(2):
+        ran = case.run()
+        assert ran.returncode != 0
+        assert "is on both sides" in ran.stdout
+        assert not list(case.folder.glob("results/models/**/*.json"))

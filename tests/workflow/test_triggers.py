@@ -185,7 +185,9 @@ def test_a_changed_key_remakes_what_the_schema_says(key, remakes, study, runner)
         assert jobs >= {"index_dataset", "assign_folds"}
     elif key in ("data_root", "datasets[].root"):
         assert jobs == set(), output[-3000:]
-    elif key.startswith("weights.imagenet"):  # no model of this study starts from there, and a file's place is not shown
+    elif key.startswith(
+        "weights.imagenet"
+    ):  # no model of this study starts from there, and a file's place is not shown
         assert jobs == (set() if key.endswith("file") else {"write_report"})
     elif key == "models[].weights":
         assert jobs == below(remakes) | {"write_report"}
