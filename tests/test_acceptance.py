@@ -21,6 +21,13 @@ def test_what_old_code_made_counts_as_made_by_the_new_from_then_on(tmp_path):
     assert again.same_as("other") == {"other"}
 
 
+def test_who_was_accepted_earlier_stays_accepted(tmp_path):
+    accepted = Accepted(tmp_path)
+    accepted.accept("b", ["a"])
+    accepted.accept("b", ["c"])
+    assert accepted.same_as("b") == {"a", "b", "c"}
+
+
 def test_groups_that_meet_become_one(tmp_path):
     accepted = Accepted(tmp_path)
     accepted.accept("b", ["a"])

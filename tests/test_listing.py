@@ -22,6 +22,14 @@ def test_listing_sees_what_a_release_can_do(tmp_path):
     assert listing(root) == "absent"
 
 
+def test_repaired_rights_are_a_reason_to_look_again(tmp_path):
+    (tmp_path / "1.dcm").write_bytes(b"one")
+    (tmp_path / "1.dcm").chmod(0o000)
+    before = listing(tmp_path)
+    (tmp_path / "1.dcm").chmod(0o644)
+    assert listing(tmp_path) != before
+
+
 def test_a_linked_file_counts_as_the_file_behind_it(tmp_path):
     root, far = tmp_path / "release", tmp_path / "far.dcm"
     root.mkdir()

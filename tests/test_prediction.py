@@ -116,3 +116,12 @@ def test_the_half_is_mass_and_just_below_is_not():
 def test_a_share_of_votes_equal_to_the_threshold_is_mass(n):
     for k in range(1, n + 1):
         assert binarise(to_16bit(np.float32([k / n])), k / n).all()
+
+
+def test_images_that_arrived_after_the_lock_are_new_whoever_their_patient_is(study):
+    shards = [study.folder / "train-00000", study.folder / "train-00001"]
+    for shard, images in zip(shards, (["i0"], ["later"]), strict=True):
+        rows = [{"image_id": i, "patient_id": "t0", "status": "ok", "png_sha256": i} for i in images]
+        write_csv(shard / "manifest.csv", RENDERED, rows)
+    shown = images_to_predict([s / "manifest.csv" for s in shards], SPLITS, "a", waiting={"train-00001"})
+    assert {(s.id, s.part, s.made_by) for s in shown} == {("i0", "out_of_fold", "fold0"), ("later", "new", "fold0")}

@@ -241,7 +241,7 @@ class _Shards:
         newcomers: dict[str, dict[str, list[Indexed]]] = defaultdict(lambda: defaultdict(list))
         for r in sorted(images):
             shard = home.get((r.patient_id, r.image_id)) or joined.get(r.patient_id)
-            if shard and shard.startswith(f"{self._part(r.patient_id)}-"):
+            if shard:
                 filled[shard][r.patient_id][r.image_id] = r.source
             else:
                 newcomers[self._part(r.patient_id)][r.patient_id].append(r)
