@@ -134,6 +134,19 @@ def test_training_curves_draw_each_fold_and_the_mean_and_split_the_loss_at_the_p
     assert [line.get_xdata()[0] for line in drops] == [3.5]
 
 
+def test_a_wild_epoch_does_not_flatten_the_loss_curves_and_is_named():
+    below = history(0)
+    below[4]["val_loss"] = "-0.5"
+    calm = training_curves({"m": [below]}).axes[0]
+    assert calm.get_ylim() == pytest.approx((-0.55, 2))
+    assert calm.get_ylabel() == "loss"
+    wild = history(0)
+    wild[1]["val_loss"] = "30.5"
+    loss = training_curves({"m": [wild]}).axes[0]
+    assert loss.get_ylim() == pytest.approx((-0.05, 2))
+    assert loss.get_ylabel() == "loss (cut off; largest 30.5)"
+
+
 def test_a_cycling_learning_rate_has_no_drops_and_a_gap_has_no_mean():
     cycle = history(0, lr=(1e-4, 5e-4, 1e-3, 4e-4, 1e-6))
     short = history(1)[:4]

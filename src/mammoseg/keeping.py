@@ -97,7 +97,7 @@ class ImageKeeper:
     def known(self, image_id: str, made_from: str, files: Sequence[str] = ()) -> dict[str, str] | None:
         """The remembered row of an image, if it was made from `made_from` by this code and its `files` still stand."""
         row = self.rows.get(image_id)
-        made_so = row and row["fingerprint"] == made_from and row.get("code") in self.code.same
+        made_so = row and row.get("fingerprint") == made_from and row.get("code") in self.code.same
         return row if made_so and all((self.folder / f).is_file() for f in files) else None
 
     def forget(self, image_ids: Iterable[str]) -> None:

@@ -137,7 +137,7 @@ def codes():
 def recipe_of(record):
     """What the job of a record would be made from today, its code apart; None where that is not known, or no such job is left."""
     global as_planned
-    if record is None or not Path(f"{R}/work.csv").exists():
+    if record is None or not workflow.is_rule(record["rule"]) or not Path(f"{R}/work.csv").exists():
         return None
     recipe = workflow.get_rule(record["rule"]).params.recipe
     as_planned = True

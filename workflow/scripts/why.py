@@ -37,7 +37,7 @@ def main(results: Path, artefact: Path, now: Mapping | None, codes: Mapping[str,
         print(f"  {key} = {_short(value)}")
     for path, sha256 in record["inputs"].items():
         print(f"  {path} ({sha256[:12]})")
-    changed = list(_changes(results, record, now, codes[record["rule"]]))
+    changed = list(_changes(results, record, now, codes.get(record["rule"], "of a rule that is no more")))
     print("changed since" if changed else "nothing of it has changed since")
     for line in changed:
         print(f"  {line}")

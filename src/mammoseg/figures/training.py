@@ -33,9 +33,14 @@ def training_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
     -------
     Figure
         The phases of the loss are shaded and their lines are not joined, since the losses of two phases are not comparable;
-        dotted lines mark the epochs after which the learning rate drops.
+        dotted lines mark the epochs after which the learning rate drops. The loss axis ends at twice the largest training loss:
+        one epoch of a young batch norm can have a validation loss a hundred times that; its label then names the largest.
     """
     blocks, across = math.ceil(len(histories) / COLUMNS), min(COLUMNS, len(histories))
+    rows = [row for folds in histories.values() for history in folds for row in history]
+    training, validation = ([float(r[which]) for r in rows if r[which]] for which in ("train_loss", "val_loss"))
+    top, largest = 2 * max(training, default=0.5), max(validation, default=0)
+    bottom = min([0, *training, *validation]) - top / 40
     with house_style():
         figure = new_figure(2.9 * across + 0.5, 4.1 * blocks + 0.4)
         grid = figure.subplots(2 * blocks, across, squeeze=False, sharey="row")
@@ -46,11 +51,12 @@ def training_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
             loss, dice = grid[row, column], grid[row + 1, column]
             _panel(loss, folds, "loss")
             _panel(dice, folds, "dice")
+            loss.set_ylim(bottom, top)
             dice.set_ylim(0, 1)
             dice.set_xlabel("epoch")
             loss.set_title(model, fontsize=9)
             if column == 0:
-                loss.set_ylabel("loss")
+                loss.set_ylabel(f"loss (cut off; largest {largest:.3g})" if largest > top else "loss")
                 dice.set_ylabel("Dice")
         handles = [
             Line2D([], [], color=colour, label=name) for name, colour in (("training", BLUE), ("validation", RED))
