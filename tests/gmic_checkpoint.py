@@ -1,6 +1,15 @@
 """A checkpoint with the names and shapes of GMIC's, and random values: what a test can have of it."""
 
+import io
+
 import torch
+
+
+def saved(state) -> bytes:
+    """What `torch.save` writes."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
 
 
 def gmic_state(seed: int = 0) -> dict[str, torch.Tensor]:
