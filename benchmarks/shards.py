@@ -59,6 +59,7 @@ def run(folder: Path, release: Path, per_shard: int) -> float:
     folder.mkdir()
     config = {
         "results_dir": "results",
+        "models": [{"name": "none", "encoder": "resnet22_gmic", "decoder": "unet", "weights": "random"}],
         "splits": {"patients_per_shard": per_shard},
         "datasets": [
             {"name": "big", "importer": "manifest", "root": str(release), "role": "predict"},

@@ -13,6 +13,7 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         asked = self.headers.get("Range")
         server.asked.append(asked)
+        server.addresses.append(self.path)  # a proxy is asked for a whole address, a server for a path
         turn = server.turns.pop(0) if server.turns else {}
         content, etag = turn.get("content", server.content), turn.get("etag", '"one"')
         if "status" in turn:
@@ -50,7 +51,8 @@ class Handler(BaseHTTPRequestHandler):
 def serving(content: bytes, *turns: dict) -> Iterator[ThreadingHTTPServer]:
     """A server of `content`; each turn says what goes wrong in one request, after them all is well."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.content, server.turns, server.asked, server.released = content, list(turns), [], threading.Event()
+    server.content, server.turns, server.released = content, list(turns), threading.Event()
+    server.asked, server.addresses = [], []
     server.url = f"http://127.0.0.1:{server.server_address[1]}/models/sample_model_1.p"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -13,7 +13,7 @@ from scipy.ndimage import median_filter
 from mammoseg.augmentation import augment, build_stream, derive_seed, fixed_seed
 
 SETTINGS = yaml.safe_load((Path(__file__).parents[1] / "config" / "config.yaml").read_text())["augmentation"]
-STEPS = [name for name in SETTINGS if name != "probability"]
+STEPS = [name for name in SETTINGS if name not in ("device", "probability")]
 GEOMETRY = ("rotation", "scale", "translation", "crop", "flip")
 SIDE = 128
 ZOOM = 512 // SIDE

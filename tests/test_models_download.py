@@ -34,6 +34,17 @@ def test_download(tmp_path):
         assert len(server.asked) == 2
 
 
+def test_behind_a_proxy(tmp_path, monkeypatch):
+    """As other programs do: by the environment. The server itself is out of reach from here."""
+    with serving(CONTENT, {"until": 1000}) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.rpartition("/models")[0])
+        monkeypatch.delenv("no_proxy", raising=False)
+        download("http://weights.invalid/sample_model_1.p", tmp_path / "f", sha256(CONTENT), pause=0)
+        assert (tmp_path / "f").read_bytes() == CONTENT
+        assert proxy.addresses == ["http://weights.invalid/sample_model_1.p"] * 2
+        assert proxy.asked == [None, "bytes=1000-"]
+
+
 def test_a_broken_download_is_resumed(tmp_path):
     with serving(CONTENT, {"until": 1000}, {"until": 5000}, {"status": 503}) as server:
         assert got(server, tmp_path / "f") == CONTENT

@@ -1,8 +1,22 @@
-"""Where torch computes."""
+"""Where torch computes, and which GPU is whose: jobs side by side on one machine each get a device of their own."""
+
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from mammoseg.errors import UserError
+
+LOG = logging.getLogger(__name__)
+PAUSE = 1.0
+"""Seconds between two looks for a free device."""
 
 
 def gpu_visible() -> bool:
@@ -10,8 +24,9 @@ def gpu_visible() -> bool:
     return torch.cuda.is_available()
 
 
-def choose_device(accelerator: str) -> torch.device:
-    """The device for ``"auto"``, ``"cpu"`` or ``"gpu"``; on several GPUs the current one.
+@contextmanager
+def own_device(accelerator: str, log: logging.Logger = LOG) -> Iterator[torch.device]:
+    """The device for ``"auto"``, ``"cpu"`` or ``"gpu"``; on several GPUs one that no other job of this user holds.
 
     Raises
     ------
@@ -23,8 +38,66 @@ def choose_device(accelerator: str) -> torch.device:
             "training.accelerator is gpu, but no GPU is visible here: "
             "look at the driver and CUDA_VISIBLE_DEVICES, or set it to auto or cpu."
         )
-    return (
-        torch.device("cuda", torch.cuda.current_device())
-        if gpu_visible() and accelerator != "cpu"
-        else torch.device("cpu")
-    )
+    if accelerator == "cpu" or not gpu_visible():
+        yield torch.device("cpu")
+        return
+    with claimed(visible_devices(), log) as index:
+        yield torch.device("cuda", index)
+
+
+def visible_devices() -> list[str]:
+    """Names of the devices that this process may use, in CUDA's order: as CUDA_VISIBLE_DEVICES lists them, or all."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is None:
+        return [str(i) for i in range(torch.cuda.device_count())]
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
+@contextmanager
+def claimed(devices: Sequence[str], log: logging.Logger = LOG, folder: Path | None = None) -> Iterator[int]:
+    """Hold one of the devices that no other process holds; wait where all are held.
+
+    A claim is a file lock, which the system takes back when the process ends, however it ends. Where one device is
+    visible there is nothing to choose and nothing is locked: a scheduler has chosen, and in two of its jobs the same
+    name may stand for two devices.
+
+    Parameters
+    ----------
+    devices : sequence of str
+        From `visible_devices`.
+    log : logging.Logger
+        Told, once, that the process waits.
+    folder : Path, optional
+        Where the locks lie; by default one folder per user and machine.
+
+    Yields
+    ------
+    int
+        Position in `devices`: the number that torch knows the device by.
+    """
+    if len(devices) == 1:
+        yield 0
+        return
+    folder = folder or Path(tempfile.gettempdir()) / f"mammoseg-gpus-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    waiting = False
+    while True:
+        for index, name in enumerate(devices):
+            lock = FileLock(folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', name)}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            try:
+                yield index
+            finally:
+                lock.release()
+            return
+        if not waiting:
+            log.info(
+                "All %d GPUs are held by other jobs of yours; this one waits. `--resources gpu=%d` starts no more jobs "
+                "than there are GPUs.",
+                len(devices), len(devices),
+            )  # fmt: skip
+            waiting = True
+        time.sleep(PAUSE)

@@ -9,19 +9,32 @@ from pathlib import Path
 
 
 @contextmanager
-def whole(path: str | os.PathLike) -> Iterator[Path]:
+def whole(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` on success, remove it on failure.
 
-    The temporary name keeps the ending, so that writers that go by it (OpenCV, matplotlib) work.
+    The temporary name keeps the ending, so that writers that go by it (OpenCV, matplotlib) work. With `durable` the file is
+    on the disk before its name is, so that a power cut too leaves it whole or unchanged: for what took hours to make.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.part{path.suffix}")  # one name, so that what a killed job left is written over
     try:
         yield part
+        if durable:
+            _sync(part)
         part.replace(path)
+        if durable:
+            _sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -31,15 +44,15 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 
 def read_csv(path: str | os.PathLike, columns: Collection[str] | None = None) -> list[dict[str, str]]:
-    """Rows of a CSV of ours (comma, UTF-8, header line); every value is text.
+    """Rows of a CSV of ours (comma, UTF-8, header line); every value is text, equal texts stand once in memory.
 
-    A table of a million images is read with the `columns` that are needed only, equal texts once in memory.
+    A table of a million images is read with the `columns` that are needed only.
     """
     with open(path, newline="", encoding="utf-8") as f:
         rows = csv.reader(f)
         names = next(rows, [])
         if columns is None:
-            return [dict(zip(names, row, strict=True)) for row in rows]
+            return [dict(zip(names, map(sys.intern, row), strict=True)) for row in rows]
         wanted = [(name, names.index(name)) for name in columns]
         return [{name: sys.intern(row[i]) for name, i in wanted} for row in rows]
 

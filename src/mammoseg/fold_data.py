@@ -11,30 +11,41 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from mammoseg.augmentation import augment, build_stream, derive_seed
+from mammoseg.device_augmentation import Plan, Planner
 from mammoseg.pack import Pack
 
 Draw = tuple[int, int | None]
 """A row of the pack and the seed of its augmentation; None leaves the image as it is."""
 
 
+Sample = tuple[Tensor, Tensor, Plan | None]
+"""Image and mask, (1, side, side) uint8, and what is still to be done to them on the training's device."""
+
+Batch = tuple[Tensor, Tensor, list[Plan] | None]
+"""The same for B images: (B, 1, side, side)."""
+
+
 class FoldImages(Dataset):
-    """Images and masks of a pack, as (1, side, side) uint8 tensors; keys are `Draw`."""
+    """Images and masks of a pack; keys are `Draw`, items are `Sample`."""
 
     def __init__(self, pack: Pack, augmentation: Mapping):
         self.pack = pack
-        self.stream = build_stream(augmentation, pack.side)
+        on_device = augmentation["device"] == "gpu"
+        self.planner = Planner(augmentation, pack.side) if on_device else None
+        self.stream = None if on_device else build_stream(augmentation, pack.side)
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, draw: Draw) -> Sample:
         row, seed = draw
-        image, mask = self.pack.images[row], self.pack.masks[row]
-        if seed is None:
-            image, mask = image.copy(), mask.copy()  # the pack is read-only, torch wants its own memory
-        else:
+        image, mask, plan = self.pack.images[row], self.pack.masks[row], None
+        if seed is not None and self.stream:
             image, mask = augment(image, mask, self.stream, seed)
-        return torch.from_numpy(np.ascontiguousarray(image[None])), torch.from_numpy(np.ascontiguousarray(mask[None]))
+        elif seed is not None:
+            plan = self.planner.plan(seed)
+        # The pack is read-only, torch wants memory of its own.
+        return torch.from_numpy(np.array(image[None])), torch.from_numpy(np.array(mask[None])), plan
 
 
 class TrainingOrder(Sampler[Draw]):
@@ -96,6 +107,7 @@ def training_loader(
         batch_size=batch_size,
         sampler=order,
         num_workers=workers,
+        collate_fn=_collate,
         persistent_workers=workers > 0,
         worker_init_fn=_one_thread,
         pin_memory=pin_memory,
@@ -106,7 +118,19 @@ def training_loader(
 def validation_loader(data: FoldImages, rows: Sequence[int], batch_size: int, pin_memory: bool) -> DataLoader:
     """Batches of images as they are; memory-mapped and not augmented, they need no process of their own."""
     draws = [(row, None) for row in rows]
-    return DataLoader(data, batch_size=batch_size, sampler=draws, pin_memory=pin_memory, generator=torch.Generator())
+    return DataLoader(
+        data,
+        batch_size=batch_size,
+        sampler=draws,
+        collate_fn=_collate,
+        pin_memory=pin_memory,
+        generator=torch.Generator(),
+    )
+
+
+def _collate(samples: list[Sample]) -> Batch:
+    images, masks, plans = zip(*samples, strict=True)
+    return default_collate(images), default_collate(masks), None if plans[0] is None else list(plans)
 
 
 def _one_thread(_worker: int) -> None:

@@ -3,21 +3,20 @@
 import json
 import os
 from collections.abc import Iterable, Mapping
-from importlib import metadata
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from mammoseg import __version__
 from mammoseg.errors import UserError
 from mammoseg.files import whole, write_csv, write_text
 from mammoseg.fingerprint import sha256
 from mammoseg.models import build_model
+from mammoseg.provenance import git_commit, installed_versions
 
 HISTORY = ("epoch", "phase", "lr", "train_loss", "val_loss", "train_dice", "val_dice", "data_wait_share", "seconds")
-PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "solt", "numpy", "opencv-python-headless")
 
 
 class FoldModel(nn.Module):
@@ -60,8 +59,8 @@ def save_model(
     history : iterable of mapping
         One row per epoch; columns are `HISTORY`.
     facts : mapping
-        What ``model.json`` says: at least ``model`` and ``normalisation``. The SHA-256 of the tensors' file and the
-        versions of the packages are added.
+        What ``model.json`` says: at least ``model`` and ``normalisation``. The SHA-256 of the tensors' file, the
+        versions of the packages and the commit of this checkout are added.
 
     Returns
     -------
@@ -69,10 +68,11 @@ def save_model(
         What was written to ``model.json``.
     """
     folder = Path(folder)
-    with whole(folder / "model.safetensors") as part:
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, part)
+    with whole(folder / "model.safetensors", durable=True) as part:
+        part.write_bytes(to_bytes({name: tensor.contiguous() for name, tensor in state.items()}))
     write_csv(folder / "history.csv", HISTORY, history)
-    facts = {**facts, "versions": _versions(), "tensors_sha256": sha256(folder / "model.safetensors")}
+    made_by = {"versions": installed_versions(), "commit": git_commit()}
+    facts = {**facts, **made_by, "tensors_sha256": sha256(folder / "model.safetensors")}
     write_text(folder / "model.json", json.dumps(facts, indent=1) + "\n")
     return facts
 
@@ -105,13 +105,3 @@ def load_model(folder: str | os.PathLike, device: str | torch.device = "cpu") ->
     network.load_state_dict(load_file(folder / "model.safetensors"))
     model = FoldModel(network, **facts["normalisation"]).eval().requires_grad_(False)
     return model.to(device), facts
-
-
-def _versions() -> dict[str, str]:
-    versions = {"mammoseg": __version__}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:  # a checkout that is not installed
-            versions[package] = "not installed"
-    return versions

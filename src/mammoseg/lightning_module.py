@@ -1,9 +1,9 @@
-"""One fold's training as Lightning sees it: two phases of loss, the frozen start, and the history."""
+"""One fold's training as Lightning sees it: two phases of loss, the frozen start, the history, and how it is taken up again."""
 
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from mammoseg.augmentation import derive_seed
+from mammoseg.device_augmentation import augment_batch
 from mammoseg.errors import UserError
-from mammoseg.fold_data import TimedLoader
+from mammoseg.fold_data import Batch, TimedLoader
 from mammoseg.fold_model import FoldModel
 from mammoseg.losses import CombinedLoss, FocalTverskyLoss
 from mammoseg.metrics import dice_per_image
+from mammoseg.time_left import duration
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -62,6 +64,10 @@ class FoldTraining(L.LightningModule):
     label : str
         What messages call it.
     log : logging.Logger
+    watchers : sequence of callable
+        Called with this object after every epoch, when its history row stands.
+    started : float
+        When the training began, by time.perf_counter().
 
     Attributes
     ----------
@@ -74,6 +80,8 @@ class FoldTraining(L.LightningModule):
         The epoch with the lowest validation loss in the last phase.
     best_state : dict of str to Tensor
         The network's state dict after that epoch, on the CPU.
+    resumed : int
+        How often the training was taken up again; by a process that ended an epoch, but for the last one.
     """
 
     def __init__(
@@ -84,6 +92,8 @@ class FoldTraining(L.LightningModule):
         seed: int,
         label: str,
         log: logging.Logger,
+        watchers: Sequence[Callable[["FoldTraining"], None]],
+        started: float,
     ):
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)  # a tenth faster, on a CPU too
@@ -102,6 +112,10 @@ class FoldTraining(L.LightningModule):
         self.best_epoch = 0
         self.best_loss = math.inf
         self.best_state: dict[str, Tensor] = {}
+        self.watchers = watchers
+        self.earlier_seconds = 0.0  # of the processes before this one
+        self.resumed = 0
+        self.born = started
 
     @property
     def epoch(self) -> int:
@@ -118,7 +132,7 @@ class FoldTraining(L.LightningModule):
             fused=True,
         )
         if schedule["policy"] == "one_cycle":
-            steps = self.schedule.epochs * len(self.loader)
+            steps = self.schedule.epochs * math.ceil(len(self.loader) / settings["accumulate"])
             policy = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["learning_rate"], total_steps=steps)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": policy, "interval": "step"}}
         policy = torch.optim.lr_scheduler.MultiStepLR(optimizer, schedule["milestones"], schedule["factor"])
@@ -131,8 +145,45 @@ class FoldTraining(L.LightningModule):
             self.model.network.encoder.eval()
         return self
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What Lightning does not know of, in types that `torch.load` reads without running code."""
+        checkpoint["fold"] = {
+            "history": self.history,
+            "best_epoch": self.best_epoch,
+            "best_loss": self.best_loss,
+            "best_state": self.best_state,
+            "normalisation": [self.model.mean, self.model.sd],
+            "seconds": self.seconds_so_far(),
+            "resumed": self.resumed,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        kept = checkpoint["fold"]
+        for name in ("history", "best_epoch", "best_loss", "best_state"):
+            setattr(self, name, kept[name])
+        self.earlier_seconds, self.resumed = kept["seconds"], kept["resumed"] + 1
+        # The state is that between two epochs, where Lightning would take the last batch of the one for where it stands in
+        # the other; and it asks the loader for batches before it tells it the epoch.
+        batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        batches |= {"current": dict.fromkeys(batches["current"], 0), "is_last_batch": False}
+        self.loader.sampler.set_epoch(len(self.history))
+        self.messages.info("%s goes on after epoch %d", self.label, len(self.history))
+
+    def seconds_so_far(self) -> float:
+        """Wall clock of this training, in all its processes up to their last finished epoch."""
+        return self.earlier_seconds + time.perf_counter() - self.born
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, _number: int) -> Batch:
+        """Without waiting for the copy; the plans stay where they are."""
+        images, masks, plans = batch
+        return images.to(device, non_blocking=True), masks.to(device, non_blocking=True), plans
+
+    def on_after_batch_transfer(self, batch: Batch, _number: int) -> tuple[Tensor, Tensor]:
+        images, masks, plans = batch
+        return (images, masks) if plans is None else augment_batch(images, masks, plans)
+
     def on_train_epoch_start(self) -> None:
-        self.started = time.perf_counter()
+        self.epoch_started = time.perf_counter()
         self.loader.waited = 0.0
         self.model.network.encoder.requires_grad_(self.epoch > self.schedule.frozen)
         self.train()
@@ -141,16 +192,16 @@ class FoldTraining(L.LightningModule):
         self.trained: list[tuple[Tensor, Tensor]] = []
         self.validated: list[tuple[Tensor, Tensor]] = []
 
-    def training_step(self, batch: list[Tensor], _number: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor], _number: int) -> Tensor:
         loss, scores = self._judge(batch)
         self.trained.append((loss.detach(), scores))
         return loss
 
     def on_validation_start(self) -> None:
         self._refuse_nonsense(self.trained, "batch")
-        self.trained_seconds = time.perf_counter() - self.started
+        self.trained_seconds = time.perf_counter() - self.epoch_started
 
-    def validation_step(self, batch: list[Tensor], _number: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, Tensor], _number: int) -> None:
         self.validated.append(self._judge(batch))
 
     def on_train_epoch_end(self) -> None:
@@ -172,12 +223,14 @@ class FoldTraining(L.LightningModule):
                 "train_dice": _rounded(train_dice),
                 "val_dice": _rounded(val_dice),
                 "data_wait_share": round(self.loader.waited / self.trained_seconds, 4),
-                "seconds": round(time.perf_counter() - self.started, 3),
+                "seconds": round(time.perf_counter() - self.epoch_started, 3),
             }
         )
         self._report()
+        for watcher in self.watchers:
+            watcher(self)
 
-    def _judge(self, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def _judge(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Loss of one batch, and its images' Dice coefficients."""
         images, masks = batch
         logits = self.model(images)
@@ -205,14 +258,6 @@ class FoldTraining(L.LightningModule):
             self.label, row["epoch"], self.schedule.epochs, row["phase"], row["train_loss"], dice[0],
             row["val_loss"], dice[1], row["seconds"], duration(left),
         )  # fmt: skip
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: ``"40 s"``, ``"12 min"``, ``"3 h 20 min"``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _means(judged: list[tuple[Tensor, Tensor]]) -> tuple[float, float | None]:

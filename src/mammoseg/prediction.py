@@ -26,18 +26,22 @@ Predict = Callable[[Sequence[int], np.ndarray], np.ndarray]
 """Folds and images (N, side, side) uint8 → probabilities (N, side, side) float32."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shown:
-    """One image to predict: its row of a shard's manifest, the PNG, its part, and who predicts it (a fold, or all)."""
+    """One image to predict: its row of a shard's manifest, the shard's folder, its part, and who predicts it (a fold, or all)."""
 
     row: Mapping[str, str]
-    png: Path
+    folder: Path
     part: str
     made_by: str
 
     @property
     def id(self) -> str:
         return self.row["image_id"]
+
+    @property
+    def png(self) -> Path:
+        return self.folder / f"{self.id}.png"
 
 
 def images_to_predict(
@@ -56,13 +60,14 @@ def images_to_predict(
     place = {r["patient_id"]: (r["role"], r["fold"]) for r in splits if r["dataset"] == dataset}
     shown = []
     for manifest in manifests:
-        waits = manifest.parent.name in waiting
+        folder = manifest.parent
+        waits = folder.name in waiting
         for row in read_csv(manifest, ("image_id", "patient_id", "png_sha256", "status")):
             if row["status"] == "ok":
                 role, fold = place[row["patient_id"]]
                 part = "new" if waits else "out_of_fold" if role == "train" else role
                 by = f"fold{fold}" if fold else ENSEMBLE
-                shown.append(Shown(row, manifest.parent / f"{row['image_id']}.png", part, by))
+                shown.append(Shown(row, folder, part, by))
     return sorted(shown, key=lambda s: s.id)
 
 

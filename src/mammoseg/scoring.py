@@ -66,11 +66,11 @@ def score_cases(
         Where an image with a reference has no prediction: it must not silently leave the mean.
     """
     predictions = Path(predictions)
-    made = {row["image_id"]: row for row in read_csv(predictions)}
+    made = {row["image_id"]: row for row in read_csv(predictions, ("image_id", "part", "png_sha256"))}
     cases = {
-        row["image_id"]: (row, Path(shard).parent / f"{row['image_id']}_mask.png")
+        row["image_id"]: (row, Path(shard).parent)
         for shard in shards
-        for row in read_csv(shard)
+        for row in read_csv(shard, (*FACTS, "status", "mask_sha256"))
         if row["status"] == "ok" and row["n_masses"] != ""
     }
     if lost := sorted(set(cases) - set(made)):
@@ -80,7 +80,8 @@ def score_cases(
         )
     known = {r["image_id"]: r for r in read_csv(memory)} if memory.exists() else {}
     rows, scored = [], 0
-    for image_id, (case, mask) in sorted(cases.items()):
+    for image_id in sorted(cases):
+        case, folder = cases[image_id]
         facts = {k: case[k] for k in FACTS} | {"part": made[image_id]["part"]}
         made_from = fingerprint.digest([made[image_id]["png_sha256"], case["mask_sha256"], threshold])
         old = known.get(image_id)
@@ -89,7 +90,8 @@ def score_cases(
             continue
         scored += 1
         probability = read_probability(predictions.with_name(f"{image_id}.png"), image_id)
-        scores = score_case(probability, read_mask(mask, image_id).astype(bool), threshold)
+        reference = read_mask(folder / f"{image_id}_mask.png", image_id).astype(bool)
+        scores = score_case(probability, reference, threshold)
         rows.append(facts | scores | {"fingerprint": made_from, "code": code.digest})
     write_csv(memory, KEPT, rows)
     return rows, scored

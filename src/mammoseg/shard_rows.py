@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,18 +45,23 @@ def write_shards(index: Path, sources: Path, shard_of: Mapping[str, str], folder
     folder : Path
         Where <shard>.csv go, private: they hold paths. A file that would not change stays; others are removed.
     """
-    columns, rows = None, defaultdict(list)
+    columns, lines = None, defaultdict(list)  # lines, not values: all images of a release are in memory at once
     with open(index, newline="", encoding="utf-8") as i, open(sources, newline="", encoding="utf-8") as s:
         for image, source in zip(csv.DictReader(i), csv.DictReader(s), strict=True):
             if shard := shard_of.get(image["image_id"]):
-                columns = columns or [*image, *OF_SOURCE]
-                rows[shard].append([*image.values(), *(source[c] for c in OF_SOURCE.values())])
-    for shard, mine in rows.items():
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([columns, *mine])
+                columns = columns or _line([*image, *OF_SOURCE])
+                lines[shard].append(_line([*image.values(), *(source[c] for c in OF_SOURCE.values())]))
+    for shard, mine in lines.items():
+        text = "".join([columns, *mine])
         path = folder / f"{shard}.csv"
-        if not path.exists() or path.read_text(encoding="utf-8") != text.getvalue():
-            write_text(path, text.getvalue())
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
     for path in folder.glob("*.csv"):
-        if path.stem not in rows:
+        if path.stem not in lines:
             path.unlink()
+
+
+def _line(values: Iterable[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()

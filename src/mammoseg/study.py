@@ -15,9 +15,15 @@ import jsonschema
 from mammoseg import fingerprint
 from mammoseg.errors import UserError
 
-RESERVED = {"benchmarks", "figures", "fold", "logs", "models", "pack", "phantoms", "private", "tables", "weights"}
+RESERVED = {
+    "benchmarks", "figures", "fold", "leakage", "logs", "models", "pack", "phantoms", "private", "records", "tables",
+    "tensorboard", "weights",
+}  # fmt: skip
 """Names in results/ that a data set must not have."""
 
+
+BESIDE = ("workers", "overlays_every")
+"""Settings of the training that decide no value."""
 
 ASKED = ("extend_cohort", "rebuild", "artefact", "patients")
 """Keys that ask something of one run, on its command line."""
@@ -172,11 +178,11 @@ class Study:
         return recipe
 
     def training_recipe(self, model: str) -> dict:
-        """All that decides the trained values; the number of loader processes does not."""
+        """All that decides the trained values: not how many processes draw, nor what is shown meanwhile."""
         m = self.models[model]
         return {
             "model": m.spec,
-            "training": {k: v for k, v in m.training.items() if k != "workers"},
+            "training": {k: v for k, v in m.training.items() if k not in BESIDE},
             "augmentation": dict(self.augmentation),
             "normalisation": dict(self.normalisation),
             "seed": self.seed,

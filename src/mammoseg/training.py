@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +22,18 @@ from torch import Tensor
 
 from mammoseg import fold_model
 from mammoseg.augmentation import derive_seed
-from mammoseg.device import choose_device
+from mammoseg.device import own_device
 from mammoseg.errors import UserError
 from mammoseg.fold_data import FoldImages, TrainingOrder, training_loader, validation_loader
 from mammoseg.fold_model import FoldModel
-from mammoseg.lightning_module import FoldTraining, Schedule, duration
+from mammoseg.lightning_module import FoldTraining, Schedule
 from mammoseg.models import build_model, parameter_counts
 from mammoseg.normalisation import Normalisation, mean_and_sd
 from mammoseg.pack import Pack
+from mammoseg.provenance import hardware
+from mammoseg.resume import EpochState
+from mammoseg.time_left import duration
+from mammoseg.training_events import Events
 
 LOG = logging.getLogger(__name__)
 
@@ -58,8 +62,11 @@ class FoldResult:
     parameters : mapping of str to int
         Trainable parameters of encoder, decoder and both (total).
     cost : mapping
-        seconds (wall clock, from the normalisation to the last epoch), peak_memory_mb (10^6 bytes, of the GPU or else of
-        this process so far), device (``"cpu"`` or the GPU's name).
+        seconds (wall clock, from the normalisation to the last epoch, of all processes that had a part in it),
+        peak_memory_mb (10^6 bytes, of the GPU or else of this process so far), device (``"cpu"`` or the GPU's name),
+        resumed (how often the training was broken off and taken up again).
+    hardware : mapping
+        See `mammoseg.provenance.hardware`.
     patients : mapping of str to list of str
         Pseudonyms of the patients in training and validation, sorted.
     """
@@ -72,6 +79,7 @@ class FoldResult:
     best_epoch: int
     parameters: Mapping[str, int]
     cost: Mapping[str, Any]
+    hardware: Mapping[str, Any]
     patients: Mapping[str, list[str]]
 
 
@@ -90,12 +98,17 @@ def train_fold(
     threads: int,
     log: logging.Logger = LOG,
     progress: bool | None = None,
+    state: Path | None = None,
+    made_from: str = "",
+    events: Path | None = None,
+    watchers: Sequence[Callable[[FoldTraining], None]] = (),
 ) -> FoldResult:
     """Train one model on one fold.
 
     Everything random follows from (`seed`, `fold`): the models of a fold see the same images in the same order with the
     same draws, so that they are compared like with like. On the CPU two runs with as many `threads` agree bit for bit,
-    whatever the number of workers. Global state (random generators, threads, torch's flags) is given back.
+    whatever the number of workers, and however often the training was killed and taken up again. Global state (random
+    generators, threads, torch's flags) is given back.
 
     Parameters
     ----------
@@ -119,11 +132,21 @@ def train_fold(
         Gets the device in the first line, then one line an epoch.
     progress : bool, optional
         Show a progress bar; by default on a terminal only.
+    state : Path, optional
+        Folder, of its own, for the state after each epoch; a training finds there what a killed one left. It is not removed
+        at the end: first the model is to be safe.
+    made_from : str, optional
+        Fingerprint of data, recipe and code; the state of a training with another one is not gone on from.
+    events : Path, optional
+        Folder for TensorBoard's files.
+    watchers : sequence of callable
+        Called after every epoch.
 
     Raises
     ------
     UserError
-        Patients on both sides, too few images, no GPU where one is asked for, a loss that is not finite.
+        Patients on both sides, too few images, no GPU where one is asked for, a loss that is not finite, too little memory
+        on the GPU.
     """
     rows = {"training": _by_image_id(pack, training_rows), "validation": _by_image_id(pack, validation_rows)}
     patients = {part: sorted({pack.cases[row]["patient_id"] for row in part_rows}) for part, part_rows in rows.items()}
@@ -131,32 +154,58 @@ def train_fold(
     _check_parts(rows, patients, label)
     schedule = Schedule(training["schedule"])
     fold_seed = derive_seed(seed, fold)
-    device = choose_device(training["accelerator"])
-    on_gpu = device.type == "cuda"
-    workers = _workers(training["workers"], threads, on_gpu)
+    started = time.perf_counter()
 
-    with _own_state(device, threads), _quiet_lightning():
+    with own_device(training["accelerator"], log) as device, _own_state(device, threads), _quiet_lightning():
+        on_gpu = device.type == "cuda"
+        workers = _workers(training["workers"], threads, on_gpu)
         torch.manual_seed(derive_seed(fold_seed, "weights"))
         spec = {"stem": "dense", **model}
         network = build_model(spec["encoder"], spec["decoder"], weights=encoder_weights, stem=spec["stem"])
         _announce(log, device, network, pack.side, rows, schedule.epochs, training["accelerator"], label)
+        parameters = parameter_counts(network)
 
-        started = time.perf_counter()
+        epochs = EpochState(state, made_from) if state else None
+        left = epochs.prepare(log) if epochs else None
+        recorders = [epochs.write_history] if epochs else []
         names = [pack.cases[row]["image_id"] for row in rows["training"]]
-        measured = mean_and_sd(
-            pack.images, rows["training"], names, augmentation if normalisation["augmented"] else None, fold_seed
+        settings = augmentation if normalisation["augmented"] else None
+        measured = (
+            epochs.normalisation if left else mean_and_sd(pack.images, rows["training"], names, settings, fold_seed)
         )
         log.info("%s: normalised by mean %.4f, SD %.4f of the 0..1 image", label, *measured)
 
         images = FoldImages(pack, augmentation)
         order = TrainingOrder(rows["training"], names, training["batch_size"], fold_seed)
         loader = training_loader(images, order, training["batch_size"], workers, on_gpu)
-        job = FoldTraining(FoldModel(network, *measured), loader, training, fold_seed, label, log)
-        trainer = _trainer(training, schedule.epochs, device, progress)
-        try:
-            trainer.fit(job, loader, validation_loader(images, rows["validation"], training["batch_size"], on_gpu))
-        except SIGTERMException:
-            raise SystemExit(TERMINATED) from None  # Lightning's own would end with status 0
+        validation = validation_loader(images, rows["validation"], training["batch_size"], on_gpu)
+        if training["compile"]:
+            network.compile()
+        with Events(events, images, rows["validation"], training["overlays_every"]) as seen:
+            job = FoldTraining(
+                FoldModel(network, *measured),
+                loader,
+                training,
+                fold_seed,
+                label,
+                log,
+                [*recorders, seen, *watchers],
+                started,
+            )
+            trainer = _trainer(training, schedule.epochs, device, progress, epochs)
+            try:
+                trainer.fit(job, loader, validation, ckpt_path=left, weights_only=True)
+            except SIGTERMException:
+                raise SystemExit(TERMINATED) from None  # Lightning's own would end with status 0
+            except torch.OutOfMemoryError:
+                raise UserError(_out_of_memory(label, training, device)) from None
+        cost = {
+            "seconds": round(job.seconds_so_far(), 1),
+            "peak_memory_mb": _peak_memory_mb(device),
+            "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
+            "resumed": job.resumed,
+        }
+        machine = hardware(device, threads)
 
     return FoldResult(
         model=spec,
@@ -165,17 +214,16 @@ def train_fold(
         normalisation=measured,
         history=job.history,
         best_epoch=job.best_epoch,
-        parameters=parameter_counts(network),
-        cost={
-            "seconds": round(time.perf_counter() - started, 1),
-            "peak_memory_mb": _peak_memory_mb(device),
-            "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
-        },
+        parameters=parameters,
+        cost=cost,
+        hardware=machine,
         patients=patients,
     )
 
 
-def save_model(folder: str | os.PathLike, result: FoldResult, *, recipe: Mapping, fingerprint: str) -> dict:
+def save_model(
+    folder: str | os.PathLike, result: FoldResult, *, recipe: Mapping, fingerprint: str, data: str = ""
+) -> dict:
     """Write ``model.safetensors``, ``history.csv`` and, last, ``model.json``.
 
     Parameters
@@ -187,6 +235,8 @@ def save_model(folder: str | os.PathLike, result: FoldResult, *, recipe: Mapping
         The config values the model was made from, as JSON.
     fingerprint : str
         Of everything the model was made from.
+    data : str
+        Fingerprint of the pack.
 
     Returns
     -------
@@ -201,7 +251,9 @@ def save_model(folder: str | os.PathLike, result: FoldResult, *, recipe: Mapping
         "best_epoch": result.best_epoch,
         "parameters": dict(result.parameters),
         "cost": dict(result.cost),
+        "hardware": dict(result.hardware),
         "patients": dict(result.patients),
+        "data": data,
         "fingerprint": fingerprint,
     }
     return fold_model.save_model(folder, state=result.state, history=result.history, facts=facts)
@@ -231,8 +283,24 @@ def _workers(workers: int | str, threads: int, on_gpu: bool) -> int:
     return (max(0, threads - 1) if on_gpu else 0) if workers == "auto" else workers
 
 
-def _trainer(training: Mapping[str, Any], epochs: int, device: torch.device, progress: bool | None) -> L.Trainer:
-    """Lightning as a loop only: it writes no file, keeps out of the scheduler's way, and is silent."""
+def _out_of_memory(label: str, training: Mapping[str, Any], device: torch.device) -> str:
+    """One sentence: the batch to try, and how the optimiser still sees as many images at a step."""
+    size, times = training["batch_size"], training["accumulate"]
+    memory = f"{torch.cuda.get_device_name(device)}'s memory" if device.type == "cuda" else "the memory"
+    if size < 4:
+        return (
+            f"{label}: {memory} is too small even for training.batch_size {size}; use a smaller network or image.side."
+        )
+    return (
+        f"{label}: {memory} is too small for training.batch_size {size}; set training.batch_size to {size // 2} and "
+        f"training.accumulate to {2 * times}, so that a step of the optimiser still sees {size * times} images."
+    )
+
+
+def _trainer(
+    training: Mapping[str, Any], epochs: int, device: torch.device, progress: bool | None, state: EpochState | None
+) -> L.Trainer:
+    """Lightning as a loop: it writes nothing by itself, keeps out of the scheduler's way, and is silent."""
     precision = training["precision"]
     if precision == "auto":
         precision = "bf16-mixed" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "32-true"
@@ -241,6 +309,8 @@ def _trainer(training: Mapping[str, Any], epochs: int, device: torch.device, pro
         devices=[device.index] if device.type == "cuda" else 1,
         precision=precision,
         max_epochs=epochs,
+        accumulate_grad_batches=training["accumulate"],
+        callbacks=[state] if state else [],
         deterministic=training["deterministic"],
         benchmark=not training["deterministic"],
         plugins=[LightningEnvironment()],  # under Slurm Lightning would count tasks and requeue the job by itself

@@ -92,6 +92,9 @@ def test_the_first_run_makes_everything(study):
     assert "the cohort is locked: 8 training patients in folds of 4, 4; 2 in the holdout" in ran.sentences
     for needed in ("report.html", "figures/training.svg", "tables/segmentation.tex", "tables/costs.csv"):
         assert (study.results / needed).stat().st_size
+    assert "the study: 2 of 2 trainings finished, 1 at work, about 0 s of training left" in ran.sentences
+    assert len(list((study.results / "tensorboard/tiny").rglob("events.out.tfevents.*"))) == 2
+    assert not list(study.results.rglob(".resume")), "the state of a training is removed when its model is written"
 
 
 def test_again_does_nothing(study):
@@ -343,6 +346,7 @@ def test_a_withdrawn_patient_leaves_every_part_and_the_models_that_saw_her_are_t
     ran = study.run("withdraw", "--config", f"patients={patient},")
     assert any(s.startswith(f"patient {patient} is withdrawn: {len(gone)} images, train fold") for s in ran.sentences)
     assert sum("tiny/fold" in s for s in ran.sentences) == 2, "one fold trained on her, one was validated on her"
+    assert not list((study.results / "tensorboard").rglob("*.tfevents.*")), "they may show her images"
     ran = study.run()
     assert (ran.converted, ran.trained) == (0, 2)
     left = {p.stem.removesuffix("_mask") for p in study.results.rglob("*.png")}

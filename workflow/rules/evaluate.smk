@@ -16,7 +16,7 @@ rule score_cases:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=4000,  # 3 GB for a million images
         runtime=60,
     params:
         recipe=stage("score_cases", threshold=STUDY.ensemble["threshold"]),

@@ -38,7 +38,7 @@ rule index_dataset:
         "../../envs/images.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=8000,  # 4.4 GB for a million images
         runtime=240,
     params:
         recipe=lambda w: stage(

@@ -1,5 +1,6 @@
 """First import of every script: puts this checkout's library in front, and gives the frame that every job runs in."""
 
+import errno
 import json
 import logging
 import sys
@@ -63,6 +64,15 @@ def job(snakemake) -> Iterator:
             log.error("%s", mistake)
         sys.exit(1)
     except Exception as bug:
+        if isinstance(bug, OSError) and bug.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            sentence = (
+                f"rule {snakemake.rule}: the disk of results_dir is full ({bug.strerror}): make room and run the same command "
+                "again; what is finished is kept, and nothing half-written is left"
+            )
+            print(f"mammoseg: {sentence}", file=sys.stderr)
+            log.removeHandler(to_terminal)
+            log.error("%s", sentence)
+            sys.exit(1)
         place, kind = _keep_private(study, path, traceback.format_exc()), type(bug).__name__
         print(f"mammoseg: rule {snakemake.rule} failed ({kind}); the traceback is in {place}", file=sys.stderr)
         log.removeHandler(to_terminal)

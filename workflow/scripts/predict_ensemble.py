@@ -5,6 +5,7 @@ import _bootstrap
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
@@ -25,17 +26,23 @@ def main(manifests: list[Path], splits: Path, work: Path, dataset: str, models: 
         return run([load(k) for k in folds], images, average=ensemble["average"], batch_size=ensemble["batch_size"])
 
     @cache
-    def load(fold):
+    def device():
         import torch
 
-        from mammoseg.fold_model import load_model
-        from mammoseg.device import choose_device
+        from mammoseg.device import own_device
 
         torch.set_num_threads(threads)
-        return load_model(models[fold].parent, choose_device(accelerator))[0]
+        return held.enter_context(own_device(accelerator, log))
 
-    done = predict_dataset(shown, models, folder, average=ensemble["average"], code=code, predict=predict)
+    @cache
+    def load(fold):
+        from mammoseg.fold_model import load_model
+
+        return load_model(models[fold].parent, device())[0]
+
     log = logging.getLogger("mammoseg")
+    with ExitStack() as held:
+        done = predict_dataset(shown, models, folder, average=ensemble["average"], code=code, predict=predict)
     log.info(
         "%s with %s: %d of %d images predicted, %d kept (image and models are the same)",
         dataset, folder.name, done, len(shown), len(shown) - done,

@@ -4,7 +4,8 @@ import _bootstrap
 
 import json
 import logging
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mammoseg import fingerprint
@@ -13,16 +14,23 @@ from mammoseg.errors import UserError
 from mammoseg.files import read_csv
 from mammoseg.keeping import Keeper
 from mammoseg.leakage import StopSign
+from mammoseg.lightning_module import Schedule
 from mammoseg.pack import open_pack
 from mammoseg.splits import refuse_overlap
+from mammoseg.study import BESIDE
+from mammoseg.time_left import time_left
 from mammoseg.training import save_model, train_fold
 
 FILES = ("model.safetensors", "model.json", "history.csv")
 
 
 def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int, recipe: Mapping, code: Code,
-         workers, threads: int) -> None:  # fmt: skip
-    """Write the fold's model into `folder`. `weights` is the record of the encoder weights, None for random values."""
+         beside: Mapping, threads: int, events: Path, study_left: Callable[[], str]) -> None:  # fmt: skip
+    """Write the fold's model into `folder`. `weights` is the record of the encoder weights, None for random values.
+
+    `beside` are settings of the training that decide no value, `events` is the folder for TensorBoard, and `study_left` says how
+    long all trainings will still take.
+    """
     people = read_csv(splits)
     refuse_overlap(people)
     images = open_pack(pack)
@@ -35,18 +43,20 @@ def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int
     record = json.loads(weights.read_text()) if weights else {"status": "random"}
     found = record["status"] == "found"
     recipe = {k: recipe[k] for k in ("model", "training", "augmentation", "normalisation", "seed")}
+    content = json.loads((pack / "pack.json").read_text())["content"]
     print_ = fingerprint.digest(
         {
-            "pack": json.loads((pack / "pack.json").read_text())["content"],
+            "pack": content,
             "validation": sorted(validation),
             "fold": fold,
             "weights": record.get("sha256") if found else "random",
             "recipe": recipe,
         }
     )
-    keeper, log = Keeper(folder, FILES), logging.getLogger("mammoseg")
+    keeper, log, state = Keeper(folder, FILES), logging.getLogger("mammoseg"), folder / ".resume"
     if keeper.restore(print_, code):
         log.info("%s fold %d is kept: data, recipe, weights and code are the same", recipe["model"]["name"], fold)
+        shutil.rmtree(state, ignore_errors=True)
         return
     result = train_fold(
         images,
@@ -54,30 +64,38 @@ def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int
         images.rows_of(validation),
         model=recipe["model"],
         encoder_weights=weights.with_suffix(".safetensors") if found else None,
-        training={**recipe["training"], "workers": workers},
+        training={**recipe["training"], **beside},
         augmentation=recipe["augmentation"],
         normalisation=recipe["normalisation"],
         seed=recipe["seed"],
         fold=fold,
         threads=threads,
         log=log,
+        state=state,
+        made_from=fingerprint.digest([print_, code.digest]),
+        events=events,
+        watchers=[lambda _: log.info("%s", study_left())],
     )
-    save_model(folder, result, recipe=recipe, fingerprint=print_)
+    save_model(folder, result, recipe=recipe, fingerprint=print_, data=content)
     keeper.store(print_, code)
+    shutil.rmtree(state)
 
 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         StopSign(Path(snakemake.input.checked).parent, read_csv(snakemake.input.plan), study.leakage["allow"]).obey()
-        model = snakemake.wildcards.model
+        model, folder = snakemake.wildcards.model, Path(snakemake.output.model).parent
+        epochs = {m.name: Schedule(m.training["schedule"]).epochs for m in study.models.values()}
         main(
             Path(snakemake.input.pack).parent,
             Path(snakemake.input.splits),
             Path(snakemake.input.weights) if snakemake.input.get("weights") else None,
-            Path(snakemake.output.model).parent,
+            folder,
             int(snakemake.wildcards.fold),
             json.loads(snakemake.params.recipe),
             _bootstrap.code(snakemake, study),
-            study.models[model].training["workers"],
+            {name: study.models[model].training[name] for name in BESIDE},
             snakemake.threads,
+            study.results / "tensorboard" / model / folder.name,
+            lambda: str(time_left(folder.parents[1], epochs, study.splits["folds"])),
         )

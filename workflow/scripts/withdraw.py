@@ -3,6 +3,7 @@
 import _bootstrap
 
 import logging
+import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def main(results: Path, patients: Sequence[str], models: Collection[str]) -> Non
                     ", ".join(others),
                     results,
                 )
+            for fold in folds:  # its files show validation images, and cannot lose one of them
+                shutil.rmtree(results / "tensorboard" / fold, ignore_errors=True)
         remove_pictures(results, lock.images(patient))
     lock.withdraw(patients)
     lock.save(results)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mammoseg import __version__, tables
 from mammoseg.files import read_csv
-from mammoseg.report import OF_AN_IMAGE, ReportFigure, StudyRecord, build_report, installed_versions
+from mammoseg.provenance import installed_versions
+from mammoseg.report import OF_AN_IMAGE, ReportFigure, StudyRecord, build_report
 
 CAPTIONS = {
     "cases": "Cases from the best to the worst by the mean Dice over the models. Blue: the reference. Orange: the prediction.",

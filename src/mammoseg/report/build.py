@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import jinja2
@@ -11,23 +10,9 @@ from mammoseg import typeset
 from mammoseg.files import write_text
 from mammoseg.report import content
 from mammoseg.report.content import ReportFigure, StudyRecord
+from mammoseg.time_left import duration
 
 MIME = {".png": "image/png", ".svg": "image/svg+xml"}
-PACKAGES = (
-    "mammoseg",
-    "torch",
-    "lightning",
-    "segmentation-models-pytorch",
-    "solt",
-    "pydicom",
-    "opencv-python-headless",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "pandas",
-    "matplotlib",
-    "snakemake",
-)
 PART_TITLES = {
     "holdout": "holdout, ensemble of all folds",
     "external": "external test, ensemble of all folds",
@@ -49,7 +34,7 @@ def render(study: StudyRecord) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["seconds"] = in_words
+    environment.filters["seconds"] = lambda seconds: duration(float(seconds))
     return environment.get_template("template.html").render(
         study=study,
         summary=content.summary(study),
@@ -122,20 +107,3 @@ def data_uri(figure: ReportFigure) -> str:
     """The figure's file as a data URI."""
     encoded = base64.b64encode(figure.path.read_bytes()).decode("ascii")
     return f"data:{MIME[figure.path.suffix]};base64,{encoded}"
-
-
-def in_words(seconds: str | float) -> str:
-    """A duration for people: ``48 s``, ``12 min``, ``3.4 h``."""
-    value = float(seconds)
-    return f"{value:.0f} s" if value < 120 else f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
-
-
-def installed_versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Version of each package that is installed here."""
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

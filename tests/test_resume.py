@@ -1,0 +1,244 @@
+"""A training that is broken off goes on after its last finished epoch, and ends as if nothing had happened."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_training import Tiny, recipe, run
+
+from mammoseg import training
+from mammoseg.errors import UserError
+from mammoseg.files import read_csv
+from mammoseg.lightning_module import FoldTraining
+from mammoseg.resume import STATE
+
+TESTS = Path(__file__).parent
+SCHEDULE = {"combined": 3, "tversky": 4, "freeze": 2, "milestones": [2, 4]}
+TIMES = ("seconds", "data_wait_share")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(training, "_seconds_per_image", lambda *_: 0.01)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(training, "build_model", lambda *_, **__: Tiny())
+
+
+class Killed(BaseException):
+    """Nothing catches it."""
+
+
+def broken_off(after, **options):
+    """Train, and break off when the epoch `after` has ended."""
+
+    def watch(job):
+        if job.epoch == after:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(watchers=[watch], **options)
+
+
+def assert_same(a, b):
+    assert a.state.keys() == b.state.keys()
+    assert all(torch.equal(a.state[name], b.state[name]) for name in a.state)
+    plain = [[{k: v for k, v in row.items() if k not in TIMES} for row in r.history] for r in (a, b)]
+    assert plain[0] == plain[1]
+    assert (a.best_epoch, a.normalisation, a.parameters) == (b.best_epoch, b.normalisation, b.parameters)
+
+
+@pytest.mark.parametrize("policy", ["milestones", "one_cycle"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_broken_off_after_any_epoch(tiny, tmp_path, policy, optimizer):
+    """Also right where the learning rate drops, the encoder thaws and the loss changes: epochs 2, 3 and 4."""
+    settings = recipe(**SCHEDULE, policy=policy, optimizer=optimizer)
+    undisturbed = run(training=settings)
+    for after in range(2, 8):
+        state = tmp_path / f"state{after}"
+        broken_off(after, training=settings, state=state)
+        resumed = run(training=settings, state=state)
+        assert_same(resumed, undisturbed)
+        assert resumed.cost["resumed"] == 1
+
+
+def test_broken_off_again_and_again(tiny, tmp_path):
+    settings = recipe(**SCHEDULE, accumulate=2)
+    state = tmp_path / "state"
+    for after in (1, 2, 3, 3, 6):
+        broken_off(after, training=settings, state=state)
+    seen = []
+    resumed = run(training=settings, state=state, watchers=[lambda job: seen.append(job.epoch)])
+    assert_same(resumed, run(training=settings))
+    assert seen == [6, 7], "epochs that had ended were trained again"
+    assert resumed.cost["resumed"] == 3, "two of them ended no epoch of their own"
+    assert resumed.cost["seconds"] > sum(row["seconds"] for row in resumed.history[:5]), (
+        "the lost processes' time counts"
+    )
+
+
+def test_with_worker_processes(tiny, tmp_path):
+    """They ask for the epoch's first batches before Lightning tells the epoch."""
+    settings = recipe(**SCHEDULE)
+    broken_off(5, training=settings | {"workers": 2}, state=tmp_path / "state")
+    assert_same(run(training=settings | {"workers": 2}, state=tmp_path / "state"), run(training=settings))
+
+
+def test_terminated_it_ends_at_the_next_batch_and_goes_on(tiny, tmp_path, monkeypatch):
+    step = FoldTraining.training_step
+    steps = []
+
+    def counted(self, batch, number):
+        steps.append(self.epoch)
+        if steps.count(3) == 1 and self.epoch == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FoldTraining, "training_step", counted)
+        with pytest.raises(SystemExit) as status:
+            run(training=recipe(**SCHEDULE), state=tmp_path / "state")
+    assert status.value.code == 128 + signal.SIGTERM
+    assert steps.count(3) == 1, "it went on after the signal"
+    assert_same(run(training=recipe(**SCHEDULE), state=tmp_path / "state"), run(training=recipe(**SCHEDULE)))
+
+
+def test_a_finished_training_whose_model_was_not_written_is_not_trained_again(tiny, tmp_path):
+    first = run(training=recipe(**SCHEDULE), state=tmp_path / "state")
+    again = run(training=recipe(**SCHEDULE), state=tmp_path / "state", watchers=[lambda job: pytest.fail("trained")])
+    assert_same(again, first)
+
+
+def test_the_normalisation_is_not_measured_again(tiny, tmp_path, monkeypatch):
+    broken_off(3, training=recipe(**SCHEDULE), state=tmp_path / "state")
+    undisturbed = run(training=recipe(**SCHEDULE))
+    monkeypatch.setattr(training, "mean_and_sd", lambda *_: pytest.fail("measured again"))
+    assert_same(run(training=recipe(**SCHEDULE), state=tmp_path / "state"), undisturbed)
+
+
+def test_the_state_of_another_training_is_removed(tiny, tmp_path):
+    broken_off(3, training=recipe(**SCHEDULE), state=tmp_path / "state", made_from="one")
+    settings = recipe(**SCHEDULE, learning_rate=0.02)
+    broken_off(1, training=settings, state=tmp_path / "state", made_from="other")
+    assert not (tmp_path / "state" / STATE).exists()
+    other = run(training=settings, state=tmp_path / "state", made_from="other")
+    assert other.cost["resumed"] == 0
+    assert_same(other, run(training=settings))
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
+def test_a_state_that_cannot_be_read_is_said_and_left(tiny, tmp_path, damage, caplog):
+    broken_off(3, training=recipe(**SCHEDULE), state=tmp_path / "state")
+    path = tmp_path / "state" / STATE
+    path.write_bytes(path.read_bytes()[:-5000] if damage is None else damage)
+    with caplog.at_level("INFO"):
+        result = run(training=recipe(**SCHEDULE), state=tmp_path / "state")
+    assert_same(result, run(training=recipe(**SCHEDULE)))
+    assert "cannot be read; it begins anew" in caplog.text
+
+
+def test_the_state_holds_nothing_that_runs(tiny, tmp_path):
+    """torch.load reads it without running code: tensors, numbers, texts."""
+    broken_off(3, training=recipe(**SCHEDULE), state=tmp_path / "state")
+    kept = torch.load(tmp_path / "state" / STATE, weights_only=True)
+    assert [row["epoch"] for row in kept["fold"]["history"]] == [1, 2]
+    assert [row["epoch"] for row in read_csv(tmp_path / "state/history.csv")] == ["1", "2", "3"]
+
+
+def test_a_loss_that_is_no_number_keeps_the_last_good_epoch(tiny, tmp_path, monkeypatch):
+    judge = FoldTraining._judge
+
+    def spoiled(self, batch):
+        loss, scores = judge(self, batch)
+        return (loss * float("nan") if self.epoch == 4 else loss), scores
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FoldTraining, "_judge", spoiled)
+        with pytest.raises(UserError, match=r"not a finite number in epoch 4, batch 1;"):
+            run(training=recipe(**SCHEDULE), state=tmp_path / "state")
+    seen = []
+    resumed = run(training=recipe(**SCHEDULE), state=tmp_path / "state", watchers=[lambda job: seen.append(job.epoch)])
+    assert seen == [4, 5, 6, 7]
+    assert_same(resumed, run(training=recipe(**SCHEDULE)))
+
+
+def test_a_disk_that_is_full_leaves_the_last_whole_state(tiny, tmp_path, monkeypatch):
+    """The limit on a file's size stands in for the full disk: the same write fails the same way."""
+    import resource
+
+    state = tmp_path / "state"
+    broken_off(3, training=recipe(**SCHEDULE), state=state)
+    before = (state / STATE).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            run(training=recipe(**SCHEDULE), state=state)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (state / STATE).read_bytes() == before
+    assert sorted(p.name for p in state.iterdir()) == ["history.csv", STATE]
+    assert_same(run(training=recipe(**SCHEDULE), state=state), run(training=recipe(**SCHEDULE)))
+
+
+PROGRAM = """
+import json, logging, sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}, {src!r}]
+from test_training import make_pack, recipe, run
+from mammoseg.training import save_model
+logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+folder = Path(sys.argv[1])
+settings = recipe(2, 3, freeze=1, milestones=[2, 3])
+result = run(make_pack(24), range(18), range(18, 24), training=settings, state=folder / "resume")
+save_model(folder, result, recipe={{}}, fingerprint="")
+"""
+
+
+def test_killed_at_random_moments_the_model_is_the_same_bit_for_bit(tmp_path):
+    """A real network in a process of its own: SIGKILL in every life but the last, then all as in the undisturbed run."""
+    program = PROGRAM.format(tests=str(TESTS), src=str(TESTS.parent / "src"))
+
+    def start(folder):
+        return subprocess.Popen(
+            [sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    undisturbed = start(tmp_path / "one")
+    out, _ = undisturbed.communicate(timeout=300)
+    assert undisturbed.returncode == 0, out
+    moment = random.Random(1)
+    for _ in range(3):
+        life = start(tmp_path / "two")
+        for line in life.stdout:  # it has ended an epoch of its own; now at some moment of the next ones
+            if ", epoch " in line:
+                break
+        time.sleep(moment.uniform(0, 1))
+        life.send_signal(signal.SIGKILL)
+        life.communicate()
+    last = start(tmp_path / "two")
+    out, _ = last.communicate(timeout=300)
+    assert last.returncode == 0, out
+    assert "goes on after epoch" in out
+    assert (tmp_path / "one/model.safetensors").read_bytes() == (tmp_path / "two/model.safetensors").read_bytes()
+    tables = [
+        [{k: v for k, v in row.items() if k not in TIMES} for row in read_csv(tmp_path / name / "history.csv")]
+        for name in ("one", "two")
+    ]
+    assert tables[0] == tables[1]
+    facts = json.loads((tmp_path / "two/model.json").read_text())
+    assert facts["cost"]["resumed"] >= 1
+    assert len(load_file(tmp_path / "two/model.safetensors")) > 100
