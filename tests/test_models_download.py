@@ -1,6 +1,7 @@
 """Downloads from a server that misbehaves."""
 
 import hashlib
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def test_behind_a_proxy(tmp_path, monkeypatch):
     with serving(CONTENT, {"until": 1000}) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url.rpartition("/models")[0])
         monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.setattr(urllib.request, "_opener", None)  # made once a process, by the environment of that moment
         download("http://weights.invalid/sample_model_1.p", tmp_path / "f", sha256(CONTENT), pause=0)
         assert (tmp_path / "f").read_bytes() == CONTENT
         assert proxy.addresses == ["http://weights.invalid/sample_model_1.p"] * 2
