@@ -21,7 +21,7 @@ demo: $(READY)       ## run the study on synthetic mammograms (about 20 minutes 
 	@cat results/demo/tables/summary.txt
 
 test: $(READY) lint  ## pass all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 test-kill: $(READY)  ## kill runs in every stage and see that they go on (half an hour)
 	$(BIN)/python -m pytest -m kill
