@@ -17,10 +17,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mammoseg import dicom, leakage
+from mammoseg import leakage
 from mammoseg.datasets.phantom import Site
 from mammoseg.datasets.pictures import is_picture, read_picture
-from mammoseg.dicom.read import read_pixels
+from mammoseg.dicom.render import render_file
 from mammoseg.files import read_csv
 from mammoseg.geometry import Letterbox, chest_wall_on_left
 from mammoseg.likeness import BITS, correlation, signature
@@ -89,7 +89,7 @@ def mammograms(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     else:
         named = [(path.name.split("_")[0], path) for path in sorted(folder.iterdir()) if is_picture(path)]
     for patient, path in named:
-        yield patient, letterboxed(read_picture(path) if is_picture(path) else dicom.render(read_pixels(path)))
+        yield patient, letterboxed(read_picture(path) if is_picture(path) else render_file(path))
 
 
 def letterboxed(pixels: np.ndarray) -> np.ndarray:

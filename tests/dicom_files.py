@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
 SIGMOID_RECIPE = {
@@ -65,3 +66,14 @@ def lut_item(entries, first: int = 0, bits: int = 16, descriptor_vr: str = "US",
     item.add_new("LUTDescriptor", descriptor_vr, [len(entries) % 65536, first, bits])
     item.add_new("LUTData", data_vr, entries.tolist() if data_vr == "US" else entries.astype("<u2").tobytes())
     return item
+
+
+def encapsulated_dicom(path: Path, pixels: np.ndarray, frame: bytes, syntax, bits: int, **attributes) -> Dataset:
+    """Write a file that holds `frame`, which some encoder made of `pixels`, as its one frame."""
+    ds = make_dicom(pixels, bits=bits, **attributes)
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = encapsulate([frame])
+    ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ds.save_as(path, enforce_file_format=True)
+    return ds

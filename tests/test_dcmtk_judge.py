@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from dicom_files import SIGMOID_RECIPE, ramp, write_dicom
 
-from mammoseg import dicom
 from mammoseg.dicom.inject import inject
-from mammoseg.dicom.read import read_pixels
+from mammoseg.dicom.render import render_file
 
 needs_dcmtk = pytest.mark.skipif(not shutil.which("dcm2pnm"), reason="dcmtk is not installed (make system-deps)")
 
@@ -37,7 +36,7 @@ def rendered_by_dcmtk(path, folder, *options) -> np.ndarray:
 )
 def test_dcmtk_shows_a_window_as_we_render_it(tmp_path, attributes, options):
     write_dicom(tmp_path / "a.dcm", ramp(64, 64), **attributes)
-    ours = dicom.render(read_pixels(tmp_path / "a.dcm")).astype(int)
+    ours = render_file(tmp_path / "a.dcm").astype(int)
     theirs = rendered_by_dcmtk(tmp_path / "a.dcm", tmp_path, *options)
     assert np.abs(ours - theirs).max() <= 1, "one grey level of 65536"
 
@@ -46,7 +45,7 @@ def test_dcmtk_shows_a_window_as_we_render_it(tmp_path, attributes, options):
 def test_dcmtk_shows_an_injected_voi_lut_as_we_render_it(tmp_path):
     write_dicom(tmp_path / "plain.dcm", ramp(64, 64))
     inject(tmp_path / "plain.dcm", tmp_path / "injected.dcm", SIGMOID_RECIPE)
-    ours = dicom.render(read_pixels(tmp_path / "injected.dcm")).astype(int)
+    ours = render_file(tmp_path / "injected.dcm").astype(int)
     theirs = rendered_by_dcmtk(tmp_path / "injected.dcm", tmp_path, "--use-voi-lut", "1")
     assert np.abs(ours - theirs).max() <= 1
 

@@ -11,7 +11,8 @@ from pydicom.pixels import apply_voi_lut
 
 from mammoseg.dicom import render
 from mammoseg.dicom.inject import inject
-from mammoseg.dicom.read import read_header, read_pixels
+from mammoseg.dicom.read import read_header
+from mammoseg.dicom.render import render_file
 from mammoseg.dicom.voi_lut import sigmoid_table, windowing_of
 from mammoseg.errors import Unusable
 
@@ -72,7 +73,7 @@ def test_viewers_show_the_injected_table(tmp_path, syntax):
     ds = pydicom.dcmread(tmp_path / "b.dcm")
     shown = apply_voi_lut(ds.pixel_array, ds)
     assert np.array_equal(shown, sigmoid_table(1450, 1600, 4096)[ramp()])
-    assert np.array_equal(render(read_pixels(tmp_path / "b.dcm")), shown)
+    assert np.array_equal(render_file(tmp_path / "b.dcm"), shown)
     assert np.array_equal(np.squeeze(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "b.dcm")))), ramp())
 
 

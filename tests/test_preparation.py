@@ -176,8 +176,8 @@ def test_a_render_that_is_killed_leaves_no_wrong_memory(shard, monkeypatch):
 
 def test_a_decoder_that_crashes_costs_one_image(shard, monkeypatch):
     shard.inject()
-    victim, read = shard.root / "b.dcm", preparation.read_pixels
-    monkeypatch.setattr(preparation, "read_pixels", lambda path: os.abort() if path == victim else read(path))
+    victim, read = shard.root / "b.dcm", preparation.render_file
+    monkeypatch.setattr(preparation, "render_file", lambda path: os.abort() if path == victim else read(path))
     for workers in (1, 2):
         assert shard.render(workers=workers, code=CHANGED)[1] == 1
         assert {n: r["status"] for n, r in shard.manifest().items()} == {

@@ -15,12 +15,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mammoseg import dicom, fingerprint
+from mammoseg import fingerprint
 from mammoseg.acceptance import Code
 from mammoseg.datasets.importer import Importer
 from mammoseg.datasets.pictures import is_picture, read_picture
 from mammoseg.dicom.inject import inject
-from mammoseg.dicom.read import read_pixels
+from mammoseg.dicom.render import render_file
 from mammoseg.errors import Unusable, UserError
 from mammoseg.files import read_csv, whole
 from mammoseg.geometry import Letterbox, chest_wall_on_left
@@ -222,7 +222,7 @@ def _render_one(
     try:
         if injection["status"] != "ok":
             raise Unusable(injection["status"], injection["explanation"])
-        pixels = read_picture(source) if is_picture(source) else dicom.render(read_pixels(injected or source))
+        pixels = read_picture(source) if is_picture(source) else render_file(injected or source)
         box = Letterbox(*pixels.shape, recipe["side"], pad_right=chest_wall_on_left(pixels, image.index["laterality"]))
         small = box.image(pixels)
         row |= {"rows": box.rows, "columns": box.columns, "pad_right": int(box.pad_right)}

@@ -1,4 +1,4 @@
-"""Opening DICOM files: headers, pixels, and the reasons why a file is not a mammogram that can be shown.
+"""Opening DICOM files: headers, encoded pixels, and the reasons why a file is not a mammogram that can be shown.
 
 Explanations hold nothing of the file but its transfer syntax; pydicom's own messages, which quote values, are silenced.
 """
@@ -8,7 +8,6 @@ import os
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pydicom
 from pydicom import uid
 from pydicom.dataset import FileDataset
@@ -78,25 +77,6 @@ def read_encoded(path: str | os.PathLike) -> FileDataset:
     return _parse(Path(path), whole=True)
 
 
-def read_pixels(path: str | os.PathLike) -> FileDataset:
-    """Read and decode a whole file; ``pixel_array`` of the returned dataset is there already.
-
-    Raises
-    ------
-    Unusable
-        As `read_header`; ``undecodable`` where no installed decoder can read the pixels, ``constant_image`` where all
-        pixels are equal (a black frame after a failed decoding somewhere upstream must not pass for a mammogram).
-    """
-    dataset = read_encoded(path)
-    words, low_bits = stored_words(dataset), (1 << dataset.BitsStored) - 1
-    glimpse = words[::64, ::64] & low_bits
-    if glimpse.min() == glimpse.max():  # nearly always false, which spares a pass over all pixels
-        values = words & low_bits
-        if values.min() == values.max():
-            raise Unusable("constant_image", "all its pixels have the same value")
-    return dataset
-
-
 def check_usable(header: FileDataset, secondary_capture: bool = False) -> None:
     """Refuse images that are no mammograms of a breast. Whatever the header does not say is given the benefit of the doubt.
 
@@ -122,40 +102,6 @@ def check_usable(header: FileDataset, secondary_capture: bool = False) -> None:
         raise Unusable("synthetic_2d", "it was computed from a tomosynthesis")
     if is_specimen(header):
         raise Unusable("specimen", "it shows a specimen, not a breast")
-
-
-def stored_words(dataset: FileDataset) -> np.ndarray:
-    """Decode the pixels by the installed decoders in turn.
-
-    Returns
-    -------
-    (rows, columns) array of uint8 or uint16
-        The words as they are stored: signed values as two's complement, bits above BitsStored possibly not cleared.
-
-    Raises
-    ------
-    Unusable
-        ``undecodable``.
-    """
-    try:
-        array = dataset.pixel_array
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except (
-        BaseException
-    ):  # each library raises its own, a panic of a Rust one is no Exception; texts may quote the file
-        raise _undecodable(dataset) from None
-    if array.shape != (dataset.Rows, dataset.Columns) or array.itemsize * 8 != dataset.BitsAllocated:
-        raise _undecodable(dataset)
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    return np.ascontiguousarray(array).view(f"u{array.itemsize}")
-
-
-def _undecodable(dataset: FileDataset) -> Unusable:
-    syntax = dataset.file_meta.TransferSyntaxUID if hasattr(dataset, "file_meta") else uid.UID("")
-    name = syntax.name if syntax in uid.AllTransferSyntaxes else "none that is known"
-    return Unusable("undecodable", f"no installed decoder can read its pixels; transfer syntax: {name}")
 
 
 def _parse(path: Path, whole: bool) -> FileDataset:

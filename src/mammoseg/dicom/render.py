@@ -4,11 +4,14 @@ Modality LUT, then one VOI transformation, then one inversion. All three depend 
 they are computed once for every word a pixel can hold, in float64, and the image is one table lookup.
 """
 
+import os
+
 import cv2
 import numpy as np
 from pydicom.dataset import Dataset
 
-from mammoseg.dicom.read import check_image, stored_words
+from mammoseg.dicom.decode import decode, refuse_constant
+from mammoseg.dicom.read import check_image, read_encoded
 from mammoseg.dicom.values import text
 from mammoseg.dicom.voi_lut import modality_values, voi_shares
 
@@ -34,7 +37,21 @@ def render(dataset: Dataset) -> np.ndarray:
         Where the header describes no grey image, the pixels cannot be decoded, or a lookup table or window is broken.
     """
     check_image(dataset)
-    return cv2.LUT(stored_words(dataset), lookup_table(dataset))
+    return cv2.LUT(decode(dataset), lookup_table(dataset))
+
+
+def render_file(path: str | os.PathLike) -> np.ndarray:
+    """Render the mammogram of a DICOM file, as `render` does.
+
+    Raises
+    ------
+    Unusable
+        As `read_header` and `render`; ``constant_image`` where all pixels are equal.
+    """
+    dataset = read_encoded(path)
+    words = decode(dataset)
+    refuse_constant(words, dataset.BitsStored)
+    return cv2.LUT(words, lookup_table(dataset))
 
 
 def lookup_table(dataset: Dataset) -> np.ndarray:
