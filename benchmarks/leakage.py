@@ -18,11 +18,12 @@ import cv2
 import numpy as np
 
 from mammoseg import leakage
+from mammoseg.breast import chest_wall_on_left
 from mammoseg.datasets.phantom import Site
 from mammoseg.datasets.pictures import is_picture, read_picture
-from mammoseg.dicom.render import render_file
+from mammoseg.dicom.render_file import render_file
 from mammoseg.files import read_csv
-from mammoseg.geometry import Letterbox, chest_wall_on_left
+from mammoseg.geometry import Letterbox
 from mammoseg.likeness import BITS, correlation, signature
 
 SIDE = 512
@@ -89,7 +90,7 @@ def mammograms(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     else:
         named = [(path.name.split("_")[0], path) for path in sorted(folder.iterdir()) if is_picture(path)]
     for patient, path in named:
-        yield patient, letterboxed(read_picture(path) if is_picture(path) else render_file(path))
+        yield patient, letterboxed(read_picture(path) if is_picture(path) else render_file(path)[0])
 
 
 def letterboxed(pixels: np.ndarray) -> np.ndarray:

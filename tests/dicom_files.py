@@ -12,9 +12,9 @@ SIGMOID_RECIPE = {
     "center": 1450,
     "width": 1600,
     "entries": 4096,
-    "explanation": "mammoseg Siemens-like sigmoid",
+    "explanation": None,
 }
-"""The default of the config's section image.voi_lut."""
+"""The default of the config's section image.voi_lut, as the study gives it on."""
 
 
 def ramp(rows: int = 64, columns: int = 64, highest: int = 4095) -> np.ndarray:

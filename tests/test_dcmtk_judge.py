@@ -9,7 +9,8 @@ import pytest
 from dicom_files import SIGMOID_RECIPE, ramp, write_dicom
 
 from mammoseg.dicom.inject import inject
-from mammoseg.dicom.render import render_file
+from mammoseg.dicom.missing_windowing import MissingWindowing
+from mammoseg.dicom.render_file import render_file
 
 needs_dcmtk = pytest.mark.skipif(not shutil.which("dcm2pnm"), reason="dcmtk is not installed (make system-deps)")
 
@@ -36,7 +37,7 @@ def rendered_by_dcmtk(path, folder, *options) -> np.ndarray:
 )
 def test_dcmtk_shows_a_window_as_we_render_it(tmp_path, attributes, options):
     write_dicom(tmp_path / "a.dcm", ramp(64, 64), **attributes)
-    ours = render_file(tmp_path / "a.dcm").astype(int)
+    ours = render_file(tmp_path / "a.dcm")[0].astype(int)
     theirs = rendered_by_dcmtk(tmp_path / "a.dcm", tmp_path, *options)
     assert np.abs(ours - theirs).max() <= 1, "one grey level of 65536"
 
@@ -44,8 +45,8 @@ def test_dcmtk_shows_a_window_as_we_render_it(tmp_path, attributes, options):
 @needs_dcmtk
 def test_dcmtk_shows_an_injected_voi_lut_as_we_render_it(tmp_path):
     write_dicom(tmp_path / "plain.dcm", ramp(64, 64))
-    inject(tmp_path / "plain.dcm", tmp_path / "injected.dcm", SIGMOID_RECIPE)
-    ours = render_file(tmp_path / "injected.dcm").astype(int)
+    inject(tmp_path / "plain.dcm", tmp_path / "injected.dcm", MissingWindowing(SIGMOID_RECIPE))
+    ours = render_file(tmp_path / "injected.dcm")[0].astype(int)
     theirs = rendered_by_dcmtk(tmp_path / "injected.dcm", tmp_path, "--use-voi-lut", "1")
     assert np.abs(ours - theirs).max() <= 1
 
@@ -53,7 +54,7 @@ def test_dcmtk_shows_an_injected_voi_lut_as_we_render_it(tmp_path):
 @needs_dcmtk
 def test_dcmtk_finds_nothing_wrong_with_an_injected_file(tmp_path):
     write_dicom(tmp_path / "plain.dcm", ramp(64, 64))
-    inject(tmp_path / "plain.dcm", tmp_path / "injected.dcm", SIGMOID_RECIPE)
+    inject(tmp_path / "plain.dcm", tmp_path / "injected.dcm", MissingWindowing(SIGMOID_RECIPE))
     dump = subprocess.run(["dcmdump", tmp_path / "injected.dcm"], check=True, capture_output=True, text=True)
     assert "4096\\0\\16" in dump.stdout
     assert "mammoseg Siemens-like sigmoid" in dump.stdout

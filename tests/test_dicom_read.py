@@ -16,7 +16,7 @@ from mammoseg.dicom import render
 from mammoseg.dicom.decode import decode
 from mammoseg.dicom.position import laterality_and_view, pixel_spacing_mm
 from mammoseg.dicom.read import check_usable, read_encoded, read_header
-from mammoseg.dicom.render import render_file
+from mammoseg.dicom.render_file import render_file
 from mammoseg.dicom.values import text
 from mammoseg.dicom.voi_lut import windowing_of
 from mammoseg.errors import Unusable
@@ -49,7 +49,7 @@ def test_uncompressed_syntaxes(tmp_path, syntax):
     write_dicom(tmp_path / "a.dcm", syntax=syntax, WindowCenter=1000, WindowWidth=900)
     plain = make_dicom(ramp(), WindowCenter=1000, WindowWidth=900)
     assert read_header(tmp_path / "a.dcm").file_meta.TransferSyntaxUID == syntax
-    assert np.array_equal(render_file(tmp_path / "a.dcm"), render(plain))
+    assert np.array_equal(render_file(tmp_path / "a.dcm")[0], render(plain))
 
 
 @pytest.mark.parametrize("syntax", [uid.RLELossless, uid.JPEG2000Lossless])
@@ -170,7 +170,7 @@ def test_constant_image(tmp_path, value):
     assert refused(render_file, tmp_path / "a.dcm").reason == "constant_image"
     pixels[3, 5] += 1  # one pixel, off the coarse grid that is looked at first
     write_dicom(tmp_path / "b.dcm", pixels)
-    assert render_file(tmp_path / "b.dcm").shape[0] == 200
+    assert render_file(tmp_path / "b.dcm")[0].shape[0] == 200
 
 
 @pytest.mark.parametrize("syntax", [uid.JPEG2000Lossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.RLELossless])

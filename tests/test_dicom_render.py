@@ -8,6 +8,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from mammoseg.dicom import render
 from mammoseg.dicom.render import lookup_table
+from mammoseg.dicom.voi_lut import find_windowing
 from mammoseg.errors import Unusable
 
 
@@ -135,7 +136,8 @@ def test_byte_orders(syntax):
 
 
 def test_table_covers_every_word():
-    table = lookup_table(make_dicom(ramp(), WindowCenter=1000, WindowWidth=800))
+    dataset = make_dicom(ramp(), WindowCenter=1000, WindowWidth=800)
+    table = lookup_table(dataset, find_windowing(dataset))
     assert table.shape == (65536,)
     assert np.array_equal(table[:4096], table[4096:8192])
 

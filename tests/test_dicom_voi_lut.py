@@ -8,10 +8,9 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import ExplicitVRBigEndian
 
 from mammoseg.dicom import render
-from mammoseg.dicom.voi_lut import injection_items, sigmoid_table, windowing_of
+from mammoseg.dicom.voi_lut import find_windowing, windowing_of
 from mammoseg.errors import Unusable
 
-SIGMOID = {"kind": "sigmoid", "center": 1450, "width": 1600, "entries": 4096, "explanation": "Siemens-like"}
 DARKER = np.rint(np.linspace(0, 1, 4096) ** 2 * 4095).astype(int)  # a 12-bit table
 
 
@@ -78,6 +77,44 @@ def test_one_window_with_three_explanations():
     ds.WindowCenterWidthExplanation = ["NORMAL", "HARDER", "SOFTER"]
     assert windowing_of(ds) == "window"
     assert_rendered(ds, 0, 4095)
+    assert find_windowing(ds, item="SOFTER").content == (
+        2000,
+        1000,
+    )  # the explanations are not those of this one window
+
+
+@pytest.mark.parametrize(
+    ("prefer", "item", "kind", "number", "content"),
+    [
+        ("lut", 1, "voi_lut", 1, "soft"),
+        ("lut", 2, "voi_lut", 2, "hard"),
+        ("lut", "hard ", "voi_lut", 2, "hard"),
+        ("lut", "HARD", "voi_lut", 2, "hard"),
+        ("lut", 3, "voi_lut", 1, "soft"),  # no such number: the first
+        ("lut", "HARDER", "voi_lut", 1, "soft"),  # only a window is called so
+        ("window", 1, "window", 1, (3703, 900)),
+        ("window", 2, "window", 2, (3745, 750)),
+        ("window", "harder", "window", 2, (3745, 750)),
+        ("window", 9, "window", 1, (3703, 900)),
+    ],
+)
+def test_choice_by_number_or_explanation(prefer, item, kind, number, content):
+    luts = {name: lut_item(DARKER, 0, 12) for name in ("soft", "hard")}
+    for name, lut in luts.items():
+        lut.LUTExplanation = name
+    ds = make_dicom(ramp(), VOILUTSequence=list(luts.values()), WindowCenter=[3703, 3745], WindowWidth=[900, 750])
+    ds.WindowCenterWidthExplanation = ["NORMAL", "HARDER"]
+    found = find_windowing(ds, prefer, item)
+    assert (found.kind, found.number, found.of) == (kind, number, 2)
+    assert found.content is luts[content] if kind == "voi_lut" else found.content == content
+
+
+def test_an_unusable_lut_is_passed_over_and_keeps_its_number():
+    ds = make_dicom(ramp(), VOILUTSequence=[Dataset(), lut_item(DARKER, 0, 12)], WindowCenter=100, WindowWidth=50)
+    found = find_windowing(ds)
+    assert (found.kind, found.number) == ("voi_lut", 2)
+    assert find_windowing(make_dicom(ramp(), WindowCenter=100, WindowWidth=50), prefer="lut").kind == "window"
+    assert find_windowing(make_dicom(ramp())).kind == "none"
 
 
 @pytest.mark.parametrize("data_vr", ["US", "OW"])
@@ -183,29 +220,3 @@ def test_present_but_empty_is_absent(attributes):
     assert windowing_of(ds) == "none"
     assert render(ds)[-1, -1] == 65535  # the range of BitsStored
     assert_rendered(make_dicom(ramp()), 0, 4095)
-
-
-def test_sigmoid_table_by_hand():
-    table = sigmoid_table(1450, 1600, 4096)
-    assert table.dtype == np.uint16
-    assert len(table) == 4096
-    assert (table[0], table[4095]) == (0, 65535)
-    # s(0) = 1 / (1 + e^3.625) = 0.02595736, s(4095) = 1 / (1 + e^-6.6125) = 0.99865835, s(1450) = 0.5:
-    # y(1450) = (0.5 - 0.02595736) / (0.99865835 - 0.02595736) * 65535 = 31938.0
-    assert table[1450] == 31938
-    # s(2970), the release's largest value: 1 / (1 + e^-3.8) = 0.97811873, y = 64151.1
-    assert table[2970] == 64151
-    assert (np.diff(table.astype(int)) >= 0).all()
-
-
-def test_injection_items():
-    (sequence,) = injection_items(SIGMOID)
-    item = sequence.value[0]
-    assert list(item.LUTDescriptor) == [4096, 0, 16]
-    assert (item["LUTDescriptor"].VR, item.LUTExplanation) == ("US", "Siemens-like")
-    assert list(item.LUTData) == sigmoid_table(1450, 1600, 4096).tolist()
-    window = {e.keyword: e.value for e in injection_items({**SIGMOID, "kind": "window", "center": 1450.5})}
-    assert (window["WindowCenter"], window["WindowWidth"], window["VOILUTFunction"]) == (1450.5, 1600, "LINEAR")
-    assert injection_items({**SIGMOID, "kind": "none"}) == []
-    with pytest.raises(ValueError, match="kind"):
-        injection_items({**SIGMOID, "kind": "histogram"})

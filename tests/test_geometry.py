@@ -1,11 +1,11 @@
-"""Letterbox and facing: areas against exact sums, landmarks, the way back, lesions that must not vanish."""
+"""Letterbox: areas against exact sums, landmarks, the way back, lesions that must not vanish."""
 
 import cv2
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
 
-from mammoseg.geometry import Letterbox, chest_wall_on_left
+from mammoseg.geometry import Letterbox
 
 SIZES = [(832, 640), (640, 832), (833, 641), (1021, 831), (512, 512), (300, 97), (97, 300), (63, 50)]
 
@@ -194,44 +194,15 @@ def test_wrong_shapes_are_refused():
         Letterbox(0, 60, 32, True)
 
 
-def breast(rows=500, columns=400, seed=0) -> np.ndarray:
-    """A breast on the left edge: half an ellipse, dark fat inside, 16 bit, with noise also in the air."""
-    rng = np.random.default_rng(seed)
-    yy, xx = np.mgrid[:rows, :columns]
-    shape = (xx / (0.7 * columns)) ** 2 + ((yy - rows / 2) / (0.45 * rows)) ** 2 < 1
-    texture = ndi.gaussian_filter(rng.normal(size=(rows, columns)), 9)
-    image = np.where(shape, 22000 + 60000 * texture, 0) + rng.normal(400, 250, (rows, columns))
-    return np.clip(image, 0, 65535).astype(np.uint16)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_facing(seed):
-    image = breast(seed=seed)
-    assert chest_wall_on_left(image)
-    assert not chest_wall_on_left(image[:, ::-1])
-    assert chest_wall_on_left((image >> 8).astype(np.uint8))
-    tight = image[:, :285]  # cropped at the nipple
-    assert chest_wall_on_left(tight)
-    assert not chest_wall_on_left(tight[:, ::-1])
-    assert not chest_wall_on_left(np.pad(tight[:, ::-1], ((0, 0), (100, 130))))  # letterboxed
-
-
-def test_facing_does_not_mind_a_label_in_the_air():
-    image = breast()
-    image[20:60, 330:395] = 65535
-    assert chest_wall_on_left(image)
-
-
-def test_facing_ties():
-    blank = np.zeros((50, 40), np.uint8)
-    assert chest_wall_on_left(blank)
-    assert not chest_wall_on_left(blank, "R")
-    block = blank.copy()
-    block[:, 30:] = 200  # a rectangle is as tall on both sides: the nearer edge decides
-    assert not chest_wall_on_left(block)
-    assert not chest_wall_on_left(block, "L")
-    middle = blank.copy()
-    middle[:, 10:30] = 200
-    assert chest_wall_on_left(middle)
-    assert chest_wall_on_left(middle, "L")
-    assert not chest_wall_on_left(middle, "R")
+@pytest.mark.parametrize(("rows", "columns"), [(80, 61), (61, 80), (83, 40)])
+def test_mirrored_is_the_mirrored_picture_in_the_same_box(rows, columns):
+    rng = np.random.default_rng(1)
+    image, mask = rng.integers(0, 65536, (rows, columns)).astype(np.uint16), rng.random((rows, columns)) < 0.1
+    plain, mirrored = Letterbox(rows, columns, 32, True), Letterbox(rows, columns, 32, True, mirrored=True)
+    assert np.array_equal(mirrored.image(image), plain.image(np.ascontiguousarray(image[:, ::-1])))
+    assert np.array_equal(mirrored.mask(mask), plain.mask(mask[:, ::-1]))
+    answer = rng.random((32, 32)).astype(np.float32)
+    assert np.array_equal(mirrored.inverse(answer), plain.inverse(answer)[:, ::-1])
+    lesion = disc(rows, columns, 30, 12, 8)
+    back = mirrored.inverse(mirrored.mask(lesion))
+    assert dice(back, lesion) > 0.9  # on the side where it was

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from mammoseg import leakage
+from mammoseg.breast import chest_wall_on_left
 from mammoseg.datasets.phantom import Site
 from mammoseg.errors import UserError
 from mammoseg.fingerprint import sha256
-from mammoseg.geometry import Letterbox, chest_wall_on_left
+from mammoseg.geometry import Letterbox
 from mammoseg.leakage import ALIKE, CROWD, Copy, Rendered, StopSign, find_copies, near_pairs, refuse_copies
 from mammoseg.likeness import signature
 

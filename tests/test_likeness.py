@@ -10,8 +10,9 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import pearsonr
 
 from mammoseg import likeness
+from mammoseg.breast import chest_wall_on_left
 from mammoseg.datasets.phantom import Site
-from mammoseg.geometry import Letterbox, chest_wall_on_left
+from mammoseg.geometry import Letterbox
 from mammoseg.leakage import ALIKE, SAME
 from mammoseg.likeness import BITS, correlation, signature
 

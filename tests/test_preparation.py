@@ -10,8 +10,10 @@ from pydicom.pixels import apply_voi_lut
 from mammoseg import fingerprint, preparation
 from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
+from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv, write_csv
+from mammoseg.geometry import Letterbox
 from mammoseg.indexing import SOURCES, index_release, write_index
 from mammoseg.preparation import inject_shard, render_shard
 from mammoseg.shard_rows import images_of_shard, write_shards
@@ -19,7 +21,7 @@ from mammoseg.shard_rows import images_of_shard, write_shards
 CODE = Code("1", frozenset({"1"}))
 CHANGED = Code("2", frozenset({"2"}))
 VOI_LUT = {"kind": "sigmoid", "center": 1450, "width": 1600, "entries": 4096, "explanation": "test"}
-RECIPE = {"side": 64, "mask_share": 0.5}
+RECIPE = {"side": 64, "mask_share": 0.5, "orient": "as_is", "windowing": {"prefer": "lut", "item": 1}}
 
 
 class Shard:
@@ -51,11 +53,12 @@ class Shard:
         self.images = images_of_shard(self.folder / "shards/train-00000.csv")
 
     def inject(self, recipe=VOI_LUT, code=CODE):
-        return inject_shard(self.images, self.importer, self.folder / "dicom", recipe, code)
+        return inject_shard(self.images, self.importer, self.folder / "dicom", MissingWindowing(recipe), code, 2)
 
-    def render(self, recipe=RECIPE, code=CODE, workers=1, in_cohort=False):
-        folders = self.folder / "dicom", self.folder / "png"
-        return render_shard(self.images, self.importer, *folders, recipe, code, workers, in_cohort)
+    def render(self, recipe=RECIPE, code=CODE, workers=1, in_cohort=False, missing=None):
+        injected = None if missing else self.folder / "dicom"
+        folder = self.folder / "png"
+        return render_shard(self.images, self.importer, injected, folder, recipe, code, workers, in_cohort, missing)
 
     def manifest(self, folder="png"):
         by_id = {i: name for name, i in self.ids.items()}
@@ -167,7 +170,7 @@ def test_an_image_that_left_the_shard_is_tidied_away(shard):
 def test_a_render_that_is_killed_leaves_no_wrong_memory(shard, monkeypatch):
     shard.inject()
     shard.render()
-    monkeypatch.setattr("mammoseg.preparation._in_processes", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("mammoseg.preparation.in_processes", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         shard.render({**RECIPE, "side": 32})
     monkeypatch.undo()
@@ -177,7 +180,9 @@ def test_a_render_that_is_killed_leaves_no_wrong_memory(shard, monkeypatch):
 def test_a_decoder_that_crashes_costs_one_image(shard, monkeypatch):
     shard.inject()
     victim, read = shard.root / "b.dcm", preparation.render_file
-    monkeypatch.setattr(preparation, "render_file", lambda path: os.abort() if path == victim else read(path))
+    monkeypatch.setattr(
+        preparation, "render_file", lambda path, *how: os.abort() if path == victim else read(path, *how)
+    )
     for workers in (1, 2):
         assert shard.render(workers=workers, code=CHANGED)[1] == 1
         assert {n: r["status"] for n, r in shard.manifest().items()} == {
@@ -258,3 +263,49 @@ def test_another_reading_of_the_same_annotation_is_rendered_again(shard):
     assert shard.render() == (1, 0), "from a mask to none"
     image.index["laterality"] = "R"
     assert shard.render() == (1, 0)
+
+
+def test_pictures_are_the_same_whether_injected_files_are_kept_or_not(shard):
+    shard.inject()
+    shard.render()
+    kept = {p.name: p.read_bytes() for p in (shard.folder / "png").glob("*.png")}
+    rows = shard.manifest()
+    missing = MissingWindowing(VOI_LUT)
+    assert shard.render(missing=missing)[1] == 0
+    assert {p.name: p.read_bytes() for p in (shard.folder / "png").glob("*.png")} == kept
+    assert {n: r["windowing"] for n, r in shard.manifest().items()} == {n: r["windowing"] for n, r in rows.items()}
+    assert shard.render(missing=missing) == (0, 0)
+    assert shard.render(missing=MissingWindowing({**VOI_LUT, "center": 1400}))[0] > 0
+
+
+def test_every_breast_is_mirrored_to_one_side_and_the_mirror_is_in_the_manifest(shard):
+    right = ramp(128, 96).reshape(128, 96)
+    breast = np.zeros((128, 96), np.uint16)
+    yy, xx = np.mgrid[:128, :96]
+    inside = ((95 - xx) / 60) ** 2 + ((yy - 64) / 50) ** 2 < 1  # hangs from the right edge
+    breast[inside] = 1000 + right[inside] // 4
+    write_dicom(shard.root / "a.dcm", breast)
+    shard.reindex()
+    shard.inject()
+    shard.render()
+    as_is = shard.png("a")
+    row = shard.manifest()["a"]
+    assert (row["mirrored"], row["pad_right"], row["facing"]) == ("0", "0", "differs")  # the manifest's laterality is L
+    shard.render({**RECIPE, "orient": "right"})
+    row = shard.manifest()["a"]
+    assert (row["mirrored"], row["pad_right"], row["facing"]) == ("1", "1", "differs")
+    assert np.array_equal(shard.png("a"), as_is[:, ::-1])
+    assert np.array_equal(
+        Letterbox(128, 96, 64, True, True).inverse(shard.png("a")), Letterbox(128, 96, 64, False).inverse(as_is)
+    )
+
+
+def test_the_headers_orientation_counts_before_the_side_it_is_hung_on(shard, caplog):
+    write_dicom(shard.root / "c.dcm", ramp(128, 96), PatientOrientation=["P", "F"])
+    shard.reindex()
+    shard.inject()
+    with caplog.at_level("WARNING"):
+        shard.render()
+    row = shard.manifest()["c"]
+    assert row["facing"] == ("differs" if row["pad_right"] == "1" else "agrees")
+    assert ("face the other way" in caplog.text) == any(r["facing"] == "differs" for r in shard.manifest().values())

@@ -1,25 +1,19 @@
-"""From the original pixels to the network's square and back, and which side the chest wall is on."""
+"""From the original pixels to the network's square and back."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-
-# Side on which facing is decided: large enough for a breast's outline, small enough to average noise away.
-OVERVIEW = 256
-# Tissue is what is brighter than air by this share of the image's range. From 0.03 to 0.08 all of 165 real mammograms
-# (8-bit JPEG, tightly cropped or letterboxed) face the right way, also with noise of 20 grey levels added.
-TISSUE = 0.05
 
 
 @dataclass(frozen=True)
 class Letterbox:
     """The way from an image's own grid to a square of `side` pixels, aspect ratio kept, and back.
 
-    The image is padded to a square at the bottom and on the side away from the chest wall, then resized. Pixel centres
-    correspond: original coordinate x lies at (x + 0.5) · side / max(rows, columns) − 0.5 (plus the padding, where that is
-    on the left).
+    The image is mirrored where asked for, padded to a square at the bottom and on the side away from the chest wall, and
+    resized. Pixel centres correspond: coordinate x of the (mirrored) original lies at
+    (x + 0.5) · side / max(rows, columns) − 0.5 (plus the padding, where that is on the left).
 
     Parameters
     ----------
@@ -28,13 +22,16 @@ class Letterbox:
     side : int
         Side of the square, pixels.
     pad_right : bool
-        Whether padding goes to the right (chest wall on the left) or to the left.
+        Whether padding goes to the right (chest wall on the left) or to the left, in the square as it is.
+    mirrored : bool
+        Whether left and right of the original change places.
     """
 
     rows: int
     columns: int
     side: int
     pad_right: bool
+    mirrored: bool = False
 
     def __post_init__(self):
         if min(self.rows, self.columns, self.side) < 1:
@@ -79,6 +76,8 @@ class Letterbox:
             A lesion (8-connected) of which no pixel would be left keeps the one pixel it covers most.
         """
         array = np.asarray(array, dtype=bool)
+        if self.mirrored:
+            return replace(self, mirrored=False).mask(np.ascontiguousarray(array[:, ::-1]), share)
         shares = self._resize(self._pad(array.astype(np.float32), 0))
         result = shares >= share - 1e-5  # float32: half a pixel may come out as 0.4999999
         if array.any():
@@ -107,11 +106,14 @@ class Letterbox:
         # By area where the square is larger than the original, else linearly (INTER_AREA would give blocks).
         method = cv2.INTER_AREA if self.side > self.square else cv2.INTER_LINEAR
         square = cv2.resize(array, (self.square, self.square), interpolation=method)
-        return np.ascontiguousarray(square[: self.rows, self.left : self.left + self.columns])
+        original = square[: self.rows, self.left : self.left + self.columns]
+        return np.ascontiguousarray(original[:, ::-1] if self.mirrored else original)
 
     def _pad(self, array: np.ndarray, value: float) -> np.ndarray:
         if array.shape != (self.rows, self.columns):
             raise ValueError(f"the letterbox is for {self.rows} x {self.columns} pixels, the array is {array.shape}")
+        if self.mirrored:
+            array = cv2.flip(array, 1)
         right = self.square - self.columns - self.left
         return cv2.copyMakeBorder(array, 0, self.square - self.rows, self.left, right, cv2.BORDER_CONSTANT, value=value)
 
@@ -155,44 +157,3 @@ def _overlaps(start: int, length: int, scale: float) -> tuple[int, np.ndarray]:
     originals = np.arange(start, start + length)
     lengths = np.minimum(pixels + 1, (originals + 1) * scale) - np.maximum(pixels, originals * scale)
     return first, np.clip(lengths, 0, None)
-
-
-def chest_wall_on_left(image: np.ndarray, laterality: str = "") -> bool:
-    """Decide from the pixels whether the breast hangs from the left edge.
-
-    A breast is tall at the chest wall and narrow at the nipple: of the largest bright region, the outer thirds' heights
-    (first to last row of tissue in each column, so that dark fat inside does not count) are compared. The region's own
-    box is used, not the image's edges, so tight crops, letterboxed images and labels in the air do no harm.
-
-    Parameters
-    ----------
-    image : (rows, columns) array, 0 or the darkest value is air
-    laterality : str, optional
-        ``"L"`` or ``"R"``, asked only where the pixels do not tell.
-
-    Returns
-    -------
-    bool
-        Heights within 2 % of each other are a tie. It goes to the edge that the region is closer to, then to the side
-        where `laterality` has its chest wall as mammograms are hung (L: left), and last to the left.
-    """
-    scale = min(1.0, OVERVIEW / max(image.shape))
-    small = cv2.resize(
-        image.astype(np.float32), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
-    )  # float32: sums of 16-bit values stay exact enough
-    air, bright = np.percentile(small, [1, 99])
-    tissue = (small > air + TISSUE * (bright - air)).astype(np.uint8)
-    tissue = cv2.morphologyEx(tissue, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    n, labels, boxes, _ = cv2.connectedComponentsWithStats(tissue, connectivity=8)
-    if n < 2:
-        return laterality != "R"
-    label = 1 + boxes[1:, cv2.CC_STAT_AREA].argmax()
-    x, y, width, height = boxes[label, :4]
-    breast = labels[y : y + height, x : x + width] == label
-    heights = height - breast.argmax(axis=0) - breast[::-1].argmax(axis=0)  # every column of the box holds tissue
-    third = max(1, width // 3)
-    taller = heights[:third].mean() - heights[-third:].mean()
-    if abs(taller) > 0.02 * height:
-        return bool(taller > 0)
-    left_gap, right_gap = x, small.shape[1] - (x + width)
-    return laterality != "R" if left_gap == right_gap else bool(left_gap < right_gap)

@@ -4,12 +4,8 @@ Each image has a fingerprint of all that its PNG depends on; where it agrees wit
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -17,32 +13,42 @@ import numpy as np
 
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
+from mammoseg.breast import chest_wall_on_left
 from mammoseg.datasets.importer import Importer
 from mammoseg.datasets.pictures import is_picture, read_picture
 from mammoseg.dicom.inject import inject
-from mammoseg.dicom.render import render_file
+from mammoseg.dicom.missing_windowing import MissingWindowing
+from mammoseg.dicom.position import chest_wall_side
+from mammoseg.dicom.render_file import render_file
 from mammoseg.errors import Unusable, UserError
 from mammoseg.files import read_csv, whole
-from mammoseg.geometry import Letterbox, chest_wall_on_left
+from mammoseg.geometry import Letterbox
 from mammoseg.indexing import candidate_of
 from mammoseg.keeping import ImageKeeper
 from mammoseg.likeness import signature
+from mammoseg.progress import Progress
 from mammoseg.shard_rows import Image
+from mammoseg.workers import in_processes
 
 log = logging.getLogger(__name__)
 
 INJECTED = ("image_id", "file", "status", "explanation", "sha256", "fingerprint", "code")
 RENDERED = (
     "image_id", "patient_id", "study_id", "laterality", "view", "pixel_spacing_mm", "n_masses", "status", "explanation",
-    "rows", "columns", "side", "pad_right", "windowing", "source_sha256", "png_sha256", "mask_sha256", "mask_pixels",
-    "likeness", "fingerprint", "code",
+    "rows", "columns", "side", "pad_right", "mirrored", "facing", "windowing", "windowing_item", "source_sha256", "png_sha256",
+    "mask_sha256", "mask_pixels", "likeness", "fingerprint", "code",
 )  # fmt: skip
 CARRIED = RENDERED[:7]
 """Columns of the manifest that come from the index as they are."""
+CRASHED = {
+    "status": "decoder_crashed",
+    "explanation": "the decoder ended abnormally: the file is damaged",
+    "fingerprint": "",  # not remembered: a process that was killed for its memory looks the same, so it is tried again
+}
 
 
 def inject_shard(
-    images: Sequence[Image], importer: Importer, folder: Path, recipe: Mapping, code: Code
+    images: Sequence[Image], importer: Importer, folder: Path, missing: MissingWindowing, code: Code, workers: int
 ) -> tuple[int, int]:
     """Write a DICOM with a VOI LUT for every image of a shard that has no windowing, and the manifest.
 
@@ -50,47 +56,69 @@ def inject_shard(
     ----------
     folder : Path
         Where the injected files and manifest.csv go; private, for headers hold what identifies.
-    recipe : mapping
-        Config `image.voi_lut`; kind ``none`` injects nothing.
+    missing : MissingWindowing
+        What is injected; kind ``none`` injects nothing.
     code : Code
         The code that injects.
+    workers : int
+        Processes to use.
 
     Returns
     -------
     int, int
         Files written, and files kept that were there already; the other images need none.
     """
-    keeper, rows, todo = ImageKeeper(folder, INJECTED, code), [], []
+    keeper, rows, todo = ImageKeeper(folder, INJECTED, code), {}, []
+    folder.mkdir(parents=True, exist_ok=True)
     for image in images:
         row = {"image_id": image.id, "file": "", "status": "ok", "explanation": "", "fingerprint": ""}
-        if image.index["windowing"] == "none" and recipe["kind"] != "none":
-            print_ = fingerprint.digest([image.index["content"], dict(recipe)])
+        if image.index["windowing"] == "none" and missing:
+            print_ = fingerprint.digest([image.index["content"], missing.recipe])
             row |= {"file": f"{image.id}.dcm", "fingerprint": print_, "code": code.digest}
             if known := keeper.known(image.id, print_, [row["file"]]):
                 row = known
             else:
-                todo.append((image, row))
-        rows.append(row)
-    keeper.forget(image.id for image, _ in todo)
-    for image, row in todo:
-        try:
-            inject(image.path(importer), folder / row["file"], recipe)
-            row["sha256"] = fingerprint.sha256(folder / row["file"])
-        except Unusable as bad:
-            row |= {"file": "", "status": bad.reason, "explanation": bad.explanation, "fingerprint": ""}
-    keeper.finish(rows, {r["file"] for r in rows})
-    return len(todo), sum(bool(r["file"]) for r in rows) - len(todo)
+                todo.append((image.path(importer), row))
+        rows[image.id] = row
+    keeper.forget(row["image_id"] for _, row in todo)
+    work = partial(_inject_one, folder=folder, missing=missing)
+    rows |= {r["image_id"]: r for r in _with_progress(work, todo, workers, lost=_injection_crashed)}
+    ordered = [rows[image.id] for image in images]
+    keeper.finish(ordered, {r["file"] for r in ordered})
+    return len(todo), sum(bool(r["file"]) for r in ordered) - len(todo)
+
+
+def _inject_one(source: Path, row: Mapping, *, folder: Path, missing: MissingWindowing) -> dict:
+    """Write one injected file; its row of the manifest."""
+    try:
+        inject(source, folder / row["file"], missing)
+        return {**row, "sha256": fingerprint.sha256(folder / row["file"])}
+    except Unusable as bad:
+        return {**row, "file": "", "status": bad.reason, "explanation": bad.explanation, "fingerprint": ""}
+
+
+def _injection_crashed(source: Path, row: Mapping) -> dict:
+    return {**row, "file": "", **CRASHED}
+
+
+def _with_progress(work, todo: Sequence[tuple], workers: int, lost) -> list[dict]:
+    progress = Progress("images", len(todo))
+    try:
+        return in_processes(work, todo, workers, lost, progress.step)
+    finally:
+        progress.close()
 
 
 def render_shard(
     images: Sequence[Image],
     importer: Importer,
-    injected: Path,
+    injected: Path | None,
     folder: Path,
     recipe: Mapping,
     code: Code,
     workers: int,
     in_cohort: bool = False,
+    missing: MissingWindowing | None = None,
 ) -> tuple[int, int]:
     """Render the images of a shard to 16-bit PNGs with their masks, and write the manifest.
 
@@ -98,18 +126,20 @@ def render_shard(
 
     Parameters
     ----------
-    injected : Path
-        Folder of `inject_shard`.
+    injected : Path or None
+        Folder of `inject_shard`; None where injected files are not kept.
     folder : Path
         Where PNGs and manifest.csv go.
     recipe : mapping
-        ``side`` and ``mask_share``.
+        ``side``, ``mask_share``, ``orient``, ``windowing``.
     code : Code
         The code that renders.
     workers : int
         Processes to use.
     in_cohort : bool
         Whether the images are trained on or held out: then one that could be rendered before must not drop out.
+    missing : MissingWindowing, optional
+        What images without windowing are shown with where injected files are not kept.
 
     Returns
     -------
@@ -117,19 +147,18 @@ def render_shard(
         Images converted, and images set aside.
     """
     keeper = ImageKeeper(folder, RENDERED, code)
-    injections = {r["image_id"]: r for r in read_csv(injected / "manifest.csv")}
+    injections = {r["image_id"]: r for r in read_csv(injected / "manifest.csv")} if injected else {}
     folder.mkdir(parents=True, exist_ok=True)
     rows: dict[str, dict] = {}
     todo = []
     for image in images:
-        injection = injections[image.id]
+        injection = injections[image.id] if injected else None
         made_from = [
             image.index["content"],
             image.index["annotations"],
             image.index["n_masses"] != "",
             image.index["laterality"],
-            injection["sha256"],
-            injection["status"],
+            [injection["sha256"], injection["status"]] if injection else missing.recipe if missing else None,
             dict(recipe),
         ]
         print_ = fingerprint.digest(made_from)
@@ -137,16 +166,35 @@ def render_shard(
         if old and all((folder / f).is_file() for f in _files(old)):
             rows[image.id] = {**old, **{c: image.index[c] for c in CARRIED}}
         else:
-            todo.append((image, injected / injection["file"] if injection["file"] else None, injection, print_))
+            todo.append((image, injection, print_))
     keeper.forget(image.id for image, *_ in todo)
-    work = partial(_render_one, importer=importer, folder=folder, recipe=recipe, code=code.digest)
-    made = _in_processes(work, todo, workers)
-    rows |= {r["image_id"]: r for r in made}
+    work = partial(
+        _render_one,
+        importer=importer,
+        injected=injected,
+        missing=missing,
+        folder=folder,
+        recipe=recipe,
+        code=code.digest,
+    )
+    rows |= {r["image_id"]: r for r in _with_progress(work, todo, workers, lost=_rendering_crashed)}
     ordered = [rows[image.id] for image in images]
+    _warn_of_facing(ordered)
     if in_cohort:
         _refuse_lost(keeper, ordered)
     keeper.finish(ordered, {f for r in ordered for f in _files(r)})
     return len(todo), sum(r["status"] != "ok" for r in ordered)
+
+
+def _warn_of_facing(rows: Iterable[Mapping]) -> None:
+    doubtful = [r["image_id"] for r in rows if r.get("facing") == "differs"]
+    if doubtful:
+        log.warning(
+            "%d images face the other way than their header or file name says, the first is %s; the pixels are believed: "
+            "look at them (column facing of the manifest)",
+            len(doubtful),
+            doubtful[0],
+        )
 
 
 def _refuse_lost(keeper: ImageKeeper, rows: Sequence[Mapping]) -> None:
@@ -160,57 +208,25 @@ def _refuse_lost(keeper: ImageKeeper, rows: Sequence[Mapping]) -> None:
         )
 
 
-def _in_processes(work: Callable[..., dict], todo: Sequence[tuple], workers: int) -> list[dict]:
-    """Render in processes of their own: a decoder that crashes on a damaged file costs that image, not the shard."""
-    cv2.setNumThreads(1)  # before the fork: a child cannot end its parent's threads, it would wait for ever
-    made = _pooled(work, dict(enumerate(todo)), workers)
-    for k, arguments in enumerate(todo):
-        if k not in made:  # a crash took the pool with it: what was left over is tried one by one
-            made |= _pooled(work, {k: arguments}, 1) or {k: _crashed(*arguments)}
-    return [made[k] for k in range(len(todo))]
-
-
-def _pooled(work: Callable[..., dict], todo: Mapping[int, tuple], workers: int) -> dict[int, dict]:
-    """The rows that were made until all were, or until a process died."""
-    made: dict[int, dict] = {}
-    if todo:
-        with ProcessPoolExecutor(min(workers, len(todo)), get_context("fork")) as pool, suppress(BrokenProcessPool):
-            futures = {pool.submit(work, *arguments): k for k, arguments in todo.items()}
-            for future in as_completed(futures):
-                made[futures[future]] = future.result()
-    return made
-
-
-def _crashed(image: Image, *_: object) -> dict:
-    row = {c: image.index[c] for c in (*CARRIED, "rows", "columns")}
-    return {
-        **row,
-        "status": "decoder_crashed",
-        "explanation": "the decoder ended abnormally: the file is damaged",
-        "fingerprint": "",  # not remembered: a process that was killed for its memory looks the same, so it is tried again
-    }
+def _rendering_crashed(image: Image, *_: object) -> dict:
+    return {**{c: image.index[c] for c in (*CARRIED, "rows", "columns")}, **CRASHED}
 
 
 def _render_one(
     image: Image,
-    injected: Path | None,
-    injection: Mapping,
+    injection: Mapping | None,
     print_: str,
     *,
     importer: Importer,
+    injected: Path | None,
+    missing: MissingWindowing | None,
     folder: Path,
     recipe: Mapping,
     code: str,
 ) -> dict:
     """Render one image; its row of the manifest."""
     row = {**{c: image.index[c] for c in CARRIED}, "rows": image.index["rows"], "columns": image.index["columns"]}
-    row |= {
-        "status": "ok",
-        "windowing": image.index["windowing"],
-        "side": recipe["side"],
-        "fingerprint": print_,
-        "code": code,
-    }
+    row |= {"status": "ok", "side": recipe["side"], "fingerprint": print_, "code": code}
     source = image.path(importer)
     try:
         source.open("rb").close()
@@ -219,16 +235,30 @@ def _render_one(
             f"the file of image {image.id} can no longer be opened ({gone.strerror}): private/<data set>/sources.csv "
             "says which it is; see that the archive is there, and run again"
         ) from None
+    laterality, wall = image.index["laterality"], ""
     try:
-        if injection["status"] != "ok":
+        if injection and injection["status"] != "ok":
             raise Unusable(injection["status"], injection["explanation"])
-        pixels = read_picture(source) if is_picture(source) else render_file(injected or source)
-        box = Letterbox(*pixels.shape, recipe["side"], pad_right=chest_wall_on_left(pixels, image.index["laterality"]))
+        if is_picture(source):
+            pixels = read_picture(source)
+            row["windowing"] = "image"
+        else:
+            file = injected / injection["file"] if injection and injection["file"] else None
+            pixels, dataset, windowing = render_file(file or source, recipe["windowing"], missing)
+            row["windowing"] = windowing.kind
+            if image.index["windowing"] == "none" != windowing.kind:
+                row["windowing"] = "injected"
+            elif windowing.of > 1:
+                row["windowing_item"] = f"{windowing.number} of {windowing.of}"
+            wall = chest_wall_side(dataset)
+        on_left = chest_wall_on_left(pixels, laterality)
+        mirrored = recipe["orient"] == "right" and not on_left
+        box = Letterbox(*pixels.shape, recipe["side"], on_left or mirrored, mirrored)
         small = box.image(pixels)
-        row |= {"rows": box.rows, "columns": box.columns, "pad_right": int(box.pad_right)}
-        row |= {"source_sha256": fingerprint.sha256(source)}
-        if injected:
-            row["windowing"] = "injected"
+        row |= {"rows": box.rows, "columns": box.columns, "pad_right": int(box.pad_right), "mirrored": int(mirrored)}
+        said = wall or {"L": "left", "R": "right"}.get(laterality, "")  # as hung: L has its chest wall on the left
+        row["facing"] = {"": "", "left" if on_left else "right": "agrees"}.get(said, "differs")
+        row["source_sha256"] = fingerprint.sha256(source)
         if image.index["n_masses"] != "":
             mask = masses(importer, image, box, recipe["mask_share"])
             row |= {

@@ -25,6 +25,16 @@ RESERVED = {
 BESIDE = ("workers", "overlays_every")
 """Settings of the training that decide no value."""
 
+READ_BY = {
+    "sigmoid": ("center", "width", "entries"),
+    "window": ("center", "width"),
+    "mode": ("mode",),
+    "percentiles": ("percentiles",),
+    "file": (),
+    "none": (),
+}
+"""Keys of image.voi_lut that each of its kinds reads, besides the explanation."""
+
 ASKED = ("extend_cohort", "rebuild", "artefact", "patients")
 """Keys that ask something of one run, on its command line."""
 
@@ -167,8 +177,25 @@ class Study:
             "roles": {d.name: d.role for d in self.datasets.values()},
         }
 
+    def injection_recipe(self) -> dict:
+        """What is injected where windowing is missing; a file it is read from counts by its bytes."""
+        voi = self.image["voi_lut"]
+        recipe = {"kind": voi["kind"], "explanation": voi["explanation"]} | {k: voi[k] for k in READ_BY[voi["kind"]]}
+        if voi["kind"] == "file":
+            file = self.injection_file
+            recipe["file"] = fingerprint.sha256(file) if file and file.is_file() else "missing"
+            recipe["choice"] = dict(self.image["windowing"])
+        return recipe
+
+    @property
+    def injection_file(self) -> Path | None:
+        """Where a windowing to be injected is read from."""
+        voi = self.image["voi_lut"]
+        return Path(voi["file"]).expanduser() if voi["kind"] == "file" and voi["file"] else None
+
     def render_recipe(self) -> dict:
-        return {"side": self.image["side"], "mask_share": self.image["mask_share"]}
+        recipe = {k: self.image[k] for k in ("side", "mask_share", "orient", "windowing")}
+        return recipe if self.image["keep_injected"] else {**recipe, "voi_lut": self.injection_recipe()}
 
     def weights_recipe(self, weights: str) -> dict:
         """`weights` is imagenet or gmic. A local file counts by its bytes, so that an exchanged file is noticed."""
@@ -200,6 +227,14 @@ class Study:
             raise UserError(
                 f"config key image.voi_lut: center {voi['center']} and width {voi['width']} show nothing of stored values "
                 "0 to 4095; move the center between them or widen it"
+            )
+        low, high = voi["percentiles"]
+        if low >= high:
+            raise UserError(f"config key image.voi_lut.percentiles is {[low, high]}; the lower one comes first")
+        if voi["kind"] == "file" and not voi["file"]:
+            raise UserError(
+                "config key image.voi_lut.file is null; kind file needs the path of a DICOM whose windowing is copied, or "
+                "of a text file with one output value in each line"
             )
         if any(c in str(self.results) for c in "{}"):
             raise UserError(f"config key results_dir is {str(self.results)!r}; it must not hold braces")

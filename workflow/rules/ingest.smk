@@ -36,7 +36,7 @@ rule index_dataset:
         f"{R}/benchmarks/index_dataset/{{dataset}}.tsv"
     conda:
         "../../envs/images.yaml"
-    threads: 1
+    threads: 4
     resources:
         mem_mb=8000,  # 4.4 GB for a million images
         runtime=240,

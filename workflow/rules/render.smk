@@ -13,14 +13,12 @@ rule inject_voi_lut:
     priority: 10  # before any training, so that all images are compared first
     conda:
         "../../envs/images.yaml"
-    threads: 1
+    threads: 2
     resources:
         mem_mb=2000,
         runtime=60,
     params:
-        recipe=lambda w: stage(
-            "inject_voi_lut", voi_lut=dict(STUDY.image["voi_lut"]), source=source(w.dataset, w.shard)
-        ),
+        recipe=lambda w: stage("inject_voi_lut", voi_lut=STUDY.injection_recipe(), source=source(w.dataset, w.shard)),
     message:
         "injecting the VOI LUT where it is missing: {wildcards.dataset} {wildcards.shard}"
     script:
@@ -30,7 +28,7 @@ rule inject_voi_lut:
 rule render_png:
     input:
         plan=planned,
-        injected=f"{R}/private/{{dataset}}/dicom/{{shard}}/manifest.csv",
+        injected=f"{R}/private/{{dataset}}/dicom/{{shard}}/manifest.csv" if STUDY.image["keep_injected"] else [],
     output:
         manifest=f"{R}/{{dataset}}/png/{{shard}}/manifest.csv",
     log:

@@ -15,7 +15,7 @@ PHANTOM_KEY = b"phantoms are nobody's patients.."  # fixed, so that the demo's i
 
 
 def main(name: str, importer: str, root: Path, site: str, public: Path, private: Path, only_phantoms: bool,
-         code: Code) -> None:  # fmt: skip
+         code: Code, workers: int) -> None:  # fmt: skip
     """Index the release at `root`; results go into the folders `public` and `private` of the data set."""
     key = PHANTOM_KEY if only_phantoms else load_or_create_key(private.parent / "key")
     private.mkdir(parents=True, exist_ok=True)
@@ -28,6 +28,7 @@ def main(name: str, importer: str, root: Path, site: str, public: Path, private:
         code=code,
         seen=load_seen(private / "seen.jsonl"),
         rendered_sha256=rendered(public / "png"),
+        workers=workers,
     )
     write_index(index, public, private)
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(Counter(x.reason for x in index.excluded).items()))
@@ -54,4 +55,5 @@ if __name__ == "__main__":
             Path(snakemake.output.sources).parent,
             study.only_phantoms,
             _bootstrap.code(snakemake, study),
+            snakemake.threads,
         )

@@ -9,14 +9,18 @@ from pathlib import Path
 
 from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
+from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.preparation import inject_shard
 from mammoseg.shard_rows import images_of_shard
 
 
-def main(rows: Path, importer: str, root: Path, folder: Path, voi_lut: Mapping, code: Code) -> None:
+def main(rows: Path, importer: str, root: Path, folder: Path, voi_lut: Mapping, file: Path | None, code: Code,
+         workers: int) -> None:  # fmt: skip
     """Write the injected DICOMs and manifest.csv into `folder`."""
     images = images_of_shard(rows)
-    written, kept = inject_shard(images, importer_for(importer, root), folder, voi_lut, code)
+    written, kept = inject_shard(
+        images, importer_for(importer, root), folder, MissingWindowing(voi_lut, file), code, workers
+    )
     logging.getLogger("mammoseg").info(
         "%s %s: VOI LUT injected into %d of %d images, %d kept", *folder.parts[-3::2], written, len(images), kept
     )
@@ -31,5 +35,7 @@ if __name__ == "__main__":
             data.root,
             Path(snakemake.output.manifest).parent,
             json.loads(snakemake.params.recipe)["voi_lut"],
+            study.injection_file,
             _bootstrap.code(snakemake, study),
+            snakemake.threads,
         )

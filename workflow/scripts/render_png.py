@@ -9,16 +9,19 @@ from pathlib import Path
 
 from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
+from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.preparation import render_shard
 from mammoseg.shard_rows import images_of_shard
 
 
-def main(rows: Path, importer: str, root: Path, injected: Path, folder: Path, image: Mapping, code: Code,
-         workers: int, in_cohort: bool) -> None:  # fmt: skip
+def main(rows: Path, importer: str, root: Path, injected: Path | None, folder: Path, image: Mapping, file: Path | None,
+         code: Code, workers: int, in_cohort: bool) -> None:  # fmt: skip
     """Write the PNGs and manifest.csv of one shard into `folder`."""
     images = images_of_shard(rows)
+    recipe = {k: v for k, v in image.items() if k != "voi_lut"}
+    missing = MissingWindowing(image["voi_lut"], file) if "voi_lut" in image else None
     converted, set_aside = render_shard(
-        images, importer_for(importer, root), injected, folder, image, code, workers, in_cohort
+        images, importer_for(importer, root), injected, folder, recipe, code, workers, in_cohort, missing
     )
     logging.getLogger("mammoseg").info(
         "%s %s: %d of %d images converted, %d kept (made from the same), %d set aside",
@@ -33,9 +36,10 @@ if __name__ == "__main__":
             study.shard_rows(data.name, snakemake.wildcards.shard),
             data.importer,
             data.root,
-            Path(snakemake.input.injected).parent,
+            Path(snakemake.input.injected).parent if snakemake.input.injected else None,
             Path(snakemake.output.manifest).parent,
             json.loads(snakemake.params.recipe)["image"],
+            study.injection_file,
             _bootstrap.code(snakemake, study),
             snakemake.threads,
             snakemake.wildcards.shard.startswith(("train-", "holdout-")),

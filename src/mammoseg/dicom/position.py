@@ -50,6 +50,16 @@ def is_specimen(header: Dataset) -> bool:
     return _view_code(header) in SPECIMEN_CODES or "SPECIMEN" in text(header, "ImageType").upper().split("\\")
 
 
+def chest_wall_side(header: Dataset) -> str:
+    """Edge of the picture on which the chest wall lies by PatientOrientation: ``"left"``, ``"right"``, or ``""``.
+
+    Its first value is the direction in which the columns go on: A (anterior) means away from the chest wall, P towards it.
+    Some data sets keep the view in it, which says nothing.
+    """
+    direction = text(header, "PatientOrientation").upper().split("\\")[0]
+    return {"A": "left", "P": "right"}.get(direction[:1], "") if set(direction) <= set("APRLHF") else ""
+
+
 def pixel_spacing_mm(header: Dataset) -> float | None:
     """Side of a square pixel in millimetres: PixelSpacing, else ImagerPixelSpacing (at the detector, not in the breast).
 

@@ -4,20 +4,18 @@ Modality LUT, then one VOI transformation, then one inversion. All three depend 
 they are computed once for every word a pixel can hold, in float64, and the image is one table lookup.
 """
 
-import os
-
 import cv2
 import numpy as np
 from pydicom.dataset import Dataset
 
-from mammoseg.dicom.decode import decode, refuse_constant
-from mammoseg.dicom.read import check_image, read_encoded
+from mammoseg.dicom.decode import decode
+from mammoseg.dicom.read import check_image
 from mammoseg.dicom.values import text
-from mammoseg.dicom.voi_lut import modality_values, voi_shares
+from mammoseg.dicom.voi_lut import Windowing, find_windowing, modality_values, voi_shares
 
 
 def render(dataset: Dataset) -> np.ndarray:
-    """Render one mammogram.
+    """Render one mammogram, by its first VOI LUT, else by its first window.
 
     Parameters
     ----------
@@ -37,24 +35,10 @@ def render(dataset: Dataset) -> np.ndarray:
         Where the header describes no grey image, the pixels cannot be decoded, or a lookup table or window is broken.
     """
     check_image(dataset)
-    return cv2.LUT(decode(dataset), lookup_table(dataset))
+    return cv2.LUT(decode(dataset), lookup_table(dataset, find_windowing(dataset)))
 
 
-def render_file(path: str | os.PathLike) -> np.ndarray:
-    """Render the mammogram of a DICOM file, as `render` does.
-
-    Raises
-    ------
-    Unusable
-        As `read_header` and `render`; ``constant_image`` where all pixels are equal.
-    """
-    dataset = read_encoded(path)
-    words = decode(dataset)
-    refuse_constant(words, dataset.BitsStored)
-    return cv2.LUT(words, lookup_table(dataset))
-
-
-def lookup_table(dataset: Dataset) -> np.ndarray:
+def lookup_table(dataset: Dataset, windowing: Windowing) -> np.ndarray:
     """What each word that a pixel can hold is rendered to.
 
     Returns
@@ -63,18 +47,31 @@ def lookup_table(dataset: Dataset) -> np.ndarray:
         Indexed by the word as it is stored, of BitsAllocated bits: bits that are not part of the value, such as overlays
         above BitsStored, do not matter, and signed values are understood.
     """
-    bits = dataset.BitsStored
-    stored = np.arange(2**bits)
-    if dataset.PixelRepresentation == 1:
-        stored = (stored ^ 2 ** (bits - 1)) - 2 ** (bits - 1)  # two's complement
-    values, lowest, highest = modality_values(dataset, stored)
-    shares = voi_shares(dataset, values)
+    values, lowest, highest = modality_values(dataset, _stored_values(dataset))
+    shares = voi_shares(dataset, values, windowing)
     if shares is None:
         shares = (values - lowest) / (highest - lowest)
     if inverted(dataset):
         shares = 1 - shares
-    levels = np.rint(65535 * shares).astype(np.uint16)
-    return levels[np.arange(2**dataset.BitsAllocated) % 2**bits]
+    return _by_word(dataset, np.rint(65535 * shares).astype(np.uint16))
+
+
+def value_of_word(dataset: Dataset) -> np.ndarray:
+    """What the modality transformation makes of each word that a pixel can hold; (256,) or (65536,) float64."""
+    return _by_word(dataset, modality_values(dataset, _stored_values(dataset))[0])
+
+
+def _stored_values(dataset: Dataset) -> np.ndarray:
+    """All values that BitsStored allows, in the order of the words that stand for them."""
+    bits = dataset.BitsStored
+    words = np.arange(2**bits)
+    return (
+        (words ^ 2 ** (bits - 1)) - 2 ** (bits - 1) if dataset.PixelRepresentation == 1 else words
+    )  # two's complement
+
+
+def _by_word(dataset: Dataset, of_value: np.ndarray) -> np.ndarray:
+    return of_value[np.arange(2**dataset.BitsAllocated) % len(of_value)]
 
 
 def inverted(dataset: Dataset) -> bool:

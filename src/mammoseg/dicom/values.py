@@ -28,10 +28,14 @@ def integer(dataset: Dataset, keyword: str) -> int | None:
     return int(values[0]) if len(values) == 1 and values[0] == int(values[0]) else None
 
 
+def items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """Items of a sequence; empty where it is missing, empty or no sequence."""
+    return [v for v in _values(dataset, keyword) if isinstance(v, Dataset)]
+
+
 def first_item(dataset: Dataset, keyword: str) -> Dataset | None:
     """First item of a sequence; None where there is none."""
-    values = _values(dataset, keyword)
-    return values[0] if values and isinstance(values[0], Dataset) else None
+    return next(iter(items(dataset, keyword)), None)
 
 
 def value(dataset: Dataset, keyword: str):

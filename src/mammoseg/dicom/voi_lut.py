@@ -1,33 +1,68 @@
-"""Modality LUT, VOI LUT and windows as PS3.3 C.11.1 and C.11.2 define them, and the VOI LUT that we inject.
+"""Modality LUT, VOI LUT and windows as PS3.3 C.11.1 and C.11.2 define them.
 
 All functions work on values, not on images: `render` applies them to every value that a pixel can have.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian
-from pydicom.valuerep import DSfloat
 
-from mammoseg.dicom.values import first_item, numbers, text, value
+from mammoseg.dicom.values import first_item, items, numbers, text, value
 from mammoseg.errors import Unusable
 
-MAX_US_BYTES = 65534  # of a value with a 16-bit length field
+
+@dataclass(frozen=True)
+class Windowing:
+    """The one of a file's windowings that is applied.
+
+    Attributes
+    ----------
+    kind : str
+        ``"voi_lut"``, ``"window"`` or ``"none"``.
+    number, of : int
+        Its place, from 1, among those of its kind as they stand in the file, and how many these are; 0 without any.
+    content : Dataset or (float, float) or None
+        Item of the VOI LUT Sequence, or centre and width.
+    """
+
+    kind: Literal["voi_lut", "window", "none"]
+    number: int = 0
+    of: int = 0
+    content: Dataset | tuple[float, float] | None = None
+
+
+def find_windowing(dataset: Dataset, prefer: str = "lut", item: int | str = 1) -> Windowing:
+    """Choose among the windowings of a file: VOI LUTs and windows are alternatives, never applied one after the other.
+
+    What is present but empty, or not readable, counts as absent.
+
+    Parameters
+    ----------
+    prefer : str
+        ``"lut"`` or ``"window"``: which counts in a file that has both.
+    item : int or str
+        Which of several: a number from 1, or an explanation (LUTExplanation, WindowCenterWidthExplanation) whatever its
+        case. The first one where the file has no such number or explanation.
+    """
+    kinds = {"voi_lut": _voi_items(dataset), "window": _windows(dataset)}
+    for kind in sorted(kinds, key=lambda k: (k == "window") != (prefer == "window")):
+        if found := kinds[kind]:
+            wanted = [n for n, (explanation, _) in found.items() if item == n or _same_text(item, explanation)]
+            number = wanted[0] if wanted else next(iter(found))
+            return Windowing(kind, number, max(found), found[number][1])
+    return Windowing("none")
 
 
 def windowing_of(dataset: Dataset) -> Literal["voi_lut", "window", "none"]:
-    """The windowing a file carries: the first item of its VOI LUT Sequence, else its first window, else none.
+    """The kind of windowing a file carries; a VOI LUT counts before a window."""
+    return find_windowing(dataset).kind
 
-    What is present but empty, or not readable, counts as absent.
-    """
-    if _voi_item(dataset) is not None:
-        return "voi_lut"
-    return "none" if _window(dataset) is None else "window"
+
+def _same_text(a: int | str, b: str) -> bool:
+    return isinstance(a, str) and a.strip().casefold() == b.strip().casefold()
 
 
 def modality_values(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, float, float]:
@@ -62,11 +97,13 @@ def modality_values(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, f
     return values, values.min(), values.max()
 
 
-def voi_shares(dataset: Dataset, values: np.ndarray) -> np.ndarray | None:
-    """Apply the one VOI transformation of the file: the first LUT item wins over windows, the first window over others.
+def voi_shares(dataset: Dataset, values: np.ndarray, windowing: Windowing) -> np.ndarray | None:
+    """Apply a VOI transformation.
 
     Parameters
     ----------
+    dataset : Dataset
+        The file that `windowing` is of.
     values : (n,) float64 array
         Output of the modality transformation.
 
@@ -80,12 +117,12 @@ def voi_shares(dataset: Dataset, values: np.ndarray) -> np.ndarray | None:
     Unusable
         ``bad_voi_lut``, ``bad_window``.
     """
-    item = _voi_item(dataset)
-    if item is not None:
-        table = _read_table(item, values, _little_endian(dataset), "voi_lut")
+    if windowing.kind == "voi_lut":
+        table = _read_table(windowing.content, values, _little_endian(dataset), "voi_lut")
         return table(values) / table.highest
-    window = _window(dataset)
-    return None if window is None else _windowed(values, *window, text(dataset, "VOILUTFunction").upper())
+    if windowing.kind == "window":
+        return _windowed(values, *windowing.content, text(dataset, "VOILUTFunction").upper())
+    return None
 
 
 def _windowed(x: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
@@ -130,7 +167,7 @@ def _read_table(item: Dataset, inputs: np.ndarray, little_endian: bool, what: st
     first, bits = descriptor[1:]
     if first > 32767 and (inputs.min() < 0 or first > inputs.max()):
         first -= 65536
-    words = _words(item, little_endian)
+    words = lut_words(item, little_endian)
     if bits <= 8 and len(words) == (n + 1) // 2 != n:  # two entries in a word, the first in its low byte
         words = np.stack([words & 255, words >> 8], axis=1).ravel()
     if len(words) < n:
@@ -139,7 +176,7 @@ def _read_table(item: Dataset, inputs: np.ndarray, little_endian: bool, what: st
     return _Table(first, np.minimum(words[:n], highest).astype(np.float64), highest)
 
 
-def _words(item: Dataset, little_endian: bool) -> np.ndarray:
+def lut_words(item: Dataset, little_endian: bool = True) -> np.ndarray:
     """LUTData as 16-bit words, whatever its VR: US and SS come as numbers, OW as bytes in the file's order."""
     data = value(item, "LUTData")
     if data is None:
@@ -153,79 +190,19 @@ def _words(item: Dataset, little_endian: bool) -> np.ndarray:
         return np.empty(0, dtype=np.int64)
 
 
-def _voi_item(dataset: Dataset) -> Dataset | None:
-    """First item of the VOI LUT Sequence; None where there is none or where it lacks descriptor or data."""
-    item = first_item(dataset, "VOILUTSequence")
-    if item is None or not numbers(item, "LUTDescriptor") or not _words(item, True).size:
-        return None
-    return item
+def _voi_items(dataset: Dataset) -> dict[int, tuple[str, Dataset]]:
+    """Items of the VOI LUT Sequence that have descriptor and data, by their number in the file, with their explanations."""
+    found = enumerate(items(dataset, "VOILUTSequence"), 1)
+    return {n: (text(i, "LUTExplanation"), i) for n, i in found if numbers(i, "LUTDescriptor") and lut_words(i).size}
 
 
-def _window(dataset: Dataset) -> tuple[float, float] | None:
-    """First centre and first width. Explanations may be more or fewer than windows and are not looked at."""
-    centers, widths = numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")
-    return (centers[0], widths[0]) if centers and widths else None
+def _windows(dataset: Dataset) -> dict[int, tuple[str, tuple[float, float]]]:
+    """Pairs of centre and width by their number in the file, with their explanations, of which there may be more or fewer."""
+    pairs = zip(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False)
+    explanations = text(dataset, "WindowCenterWidthExplanation").split("\\")
+    return {n: ("".join(explanations[n - 1 : n]), pair) for n, pair in enumerate(pairs, 1)}
 
 
 def _little_endian(dataset: Dataset) -> bool:
     meta = getattr(dataset, "file_meta", None)
     return meta is None or meta.get("TransferSyntaxUID") != ExplicitVRBigEndian
-
-
-def sigmoid_table(center: float, width: float, entries: int) -> np.ndarray:
-    """The table that is injected where a file has no windowing: a sigmoid that maps 0 to 0 and the last entry to 65535.
-
-    y(x) = (s(x) − s(0)) / (s(entries − 1) − s(0)) · 65535, s(x) = 1 / (1 + exp(−4 (x − center) / width)). The paper injects
-    an unpublished Siemens table; this is our stand-in for it.
-
-    Parameters
-    ----------
-    center, width : float
-        Of the sigmoid, in stored values.
-    entries : int
-        Length of the table, 2..65536.
-
-    Returns
-    -------
-    (entries,) uint16 array, never decreasing
-    """
-    s = 1 / (1 + np.exp(-4 * (np.arange(entries) - center) / width))
-    return np.rint((s - s[0]) / (s[-1] - s[0]) * 65535).astype(np.uint16)
-
-
-def injection_items(recipe: Mapping, little_endian: bool = True) -> list[DataElement]:
-    """The attributes that make every viewer show a file as `recipe` says.
-
-    Parameters
-    ----------
-    recipe : mapping
-        Config `image.voi_lut`: kind (sigmoid, window or none), center, width, entries, explanation.
-    little_endian : bool
-        Byte order of the file they are meant for.
-
-    Returns
-    -------
-    list of DataElement
-        A VOI LUT Sequence of one item; or centre, width, function and explanation of a window; or nothing.
-    """
-    kind = recipe["kind"]
-    if kind == "none":
-        return []
-    if kind == "window":
-        return [
-            DataElement("WindowCenter", "DS", DSfloat(recipe["center"], auto_format=True)),
-            DataElement("WindowWidth", "DS", DSfloat(recipe["width"], auto_format=True)),
-            DataElement("WindowCenterWidthExplanation", "LO", recipe["explanation"]),
-            DataElement("VOILUTFunction", "CS", "LINEAR"),  # said, for the file may hold another without a window
-        ]
-    if kind != "sigmoid":
-        raise ValueError(f"voi_lut.kind is {kind!r}; it must be sigmoid, window or none")
-    table = sigmoid_table(recipe["center"], recipe["width"], recipe["entries"])
-    item = Dataset()
-    item.add(DataElement("LUTDescriptor", "US", [len(table) % 65536, 0, 16]))
-    item.add(DataElement("LUTExplanation", "LO", recipe["explanation"]))
-    if table.nbytes <= MAX_US_BYTES:
-        item.add(DataElement("LUTData", "US", table.tolist()))
-    else:
-        item.add(DataElement("LUTData", "OW", table.astype("<u2" if little_endian else ">u2").tobytes()))
-    return [DataElement("VOILUTSequence", "SQ", Sequence([item]))]

@@ -1,0 +1,102 @@
+"""Work shared out to processes that may die: bounded in threads, memory and time, so that a bad file costs itself alone."""
+
+import resource
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing import get_context
+
+import cv2
+from threadpoolctl import threadpool_limits
+
+MEMORY = 2_000_000_000
+"""Bytes of memory that a process may have. The largest image that is let in takes a third of it."""
+SECONDS = 300
+"""Time for one piece of work; a decoder that takes longer is taken to hang."""
+
+
+def in_processes(
+    work: Callable[..., object],
+    todo: Sequence[tuple],
+    workers: int,
+    lost: Callable[..., object],
+    done: Callable[[], object] = lambda: None,
+) -> list:
+    """Do pieces of work in processes of their own.
+
+    A decoder may crash on a damaged file, ask for more memory than there is, or never come back. Then its process dies,
+    and the piece of work alone is lost.
+
+    Parameters
+    ----------
+    work : function
+        What is done; a function of a module, or `functools.partial` of one.
+    todo : sequence of tuple
+        Arguments of `work`, one tuple for each piece.
+    workers : int
+        Processes.
+    lost : function
+        Called with the arguments of a piece in place of `work` where its process died twice.
+    done : function, optional
+        Called after each piece.
+
+    Returns
+    -------
+    list
+        What `work`, or `lost`, gave, in the order of `todo`.
+    """
+    cv2.setNumThreads(1)  # before the fork: a child cannot end its parent's threads, it would wait for ever
+    with threadpool_limits(1):
+        made: dict[int, object] = {}
+        left = dict(enumerate(todo))
+        while left:
+            made |= _pooled(work, left, workers, done)
+            left = {k: arguments for k, arguments in left.items() if k not in made}
+            # A process that died took the pool with it. One of those that were handed out then is the cause.
+            for k in list(left)[: 2 * workers + 1]:
+                arguments = left.pop(k)
+                made |= _pooled(work, {k: arguments}, 1, done) or {k: lost(*arguments)}
+    return [made[k] for k in range(len(todo))]
+
+
+def _pooled(work, todo: Mapping[int, tuple], workers: int, done) -> dict[int, object]:
+    """What was made until all was, or until a process died."""
+    made: dict[int, object] = {}
+    if todo:
+        fork = get_context("fork")
+        pool = ProcessPoolExecutor(min(workers, len(todo)), fork, _begin, (work,))
+        with pool, suppress(BrokenProcessPool):
+            futures = {pool.submit(_bounded, arguments): k for k, arguments in todo.items()}
+            try:
+                for future in as_completed(list(futures)):
+                    made[futures.pop(future)] = future.result()
+                    done()
+            except Exception:
+                pool.shutdown(cancel_futures=True)
+                raise
+    return made
+
+
+_work: Callable[..., object]
+"""What a process does: inherited by the fork, where it would be pickled with every piece of work otherwise."""
+
+
+def _begin(work: Callable[..., object]) -> None:
+    global _work
+    _work = work
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, whatever library it is in
+
+
+def _bounded(arguments: tuple):
+    signal.alarm(SECONDS)
+    try:
+        return _work(*arguments)
+    except MemoryError:
+        signal.raise_signal(signal.SIGKILL)  # as the system itself would end it
+    finally:
+        signal.alarm(0)

@@ -1,0 +1,68 @@
+"""A piece of work that kills its process, fills the memory or never ends is lost alone; all others are done, in order."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from mammoseg import workers
+from mammoseg.workers import in_processes
+
+
+def lost(x, _how):
+    return ("lost", x)
+
+
+def work(x, how):
+    if how == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if how == "memory":
+        np.ones(3_000_000_000, np.uint8)
+    if how == "python memory":
+        raise MemoryError
+    if how == "hang":
+        time.sleep(60)
+    if how == "hang in C":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        while True:
+            sorted(range(1000))
+    return x * x
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("how", ["crash", "memory", "python memory", "hang", "hang in C"])
+def test_one_is_lost_and_no_other(monkeypatch, processes, how):
+    monkeypatch.setattr(workers, "SECONDS", 2)
+    todo = [(x, how if x == 3 else "") for x in range(8)]
+    counted = []
+    made = in_processes(work, todo, processes, lost, lambda: counted.append(1))
+    assert made == [0, 1, 4, ("lost", 3), 16, 25, 36, 49]
+    assert len(counted) == 7
+
+
+def test_nothing_to_do():
+    assert in_processes(work, [], 4, lost) == []
+
+
+def fail(x):
+    if x == 2:
+        raise RuntimeError("a bug")
+    return x
+
+
+def test_a_bug_is_raised_at_once():
+    with pytest.raises(RuntimeError, match="a bug"):
+        in_processes(fail, [(x,) for x in range(1000)], 2, lost)
+
+
+def threads(_):
+    import cv2
+    from threadpoolctl import threadpool_info
+
+    return {cv2.getNumThreads(), *(pool["num_threads"] for pool in threadpool_info())}
+
+
+def test_threads_are_pinned_to_one():
+    assert in_processes(threads, [(0,), (1,)], 2, lost) == [{1}, {1}]
