@@ -89,7 +89,12 @@ def test_recipes_hold_what_their_stage_reads_and_no_more(config, schema):
     def recipes(c):
         s = Study(c, schema)
         training = {m: s.training_recipe(m) for m in s.models}
-        return {"plan": s.plan_recipe(), "render": s.render_recipe(), "train": training, "voi_lut": s.image["voi_lut"]}
+        return {
+            "plan": s.plan_recipe(),
+            "render": s.render_recipe(),
+            "train": training,
+            "voi_lut": s.injection_recipe(),
+        }
 
     before = recipes(config)
     for path, value, touched in [
@@ -133,3 +138,27 @@ def test_pseudonyms_on_the_command_line(config, schema, given, patients):
 def test_a_pseudonym_that_was_taken_for_a_number_is_asked_for_again(config, schema):
     with pytest.raises(UserError, match="write a comma behind it"):
         Study({**config, "patients": float("12e45")}, schema)
+
+
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [
+        ("sigmoid", {"center", "width", "entries"}),
+        ("window", {"center", "width"}),
+        ("mode", {"mode"}),
+        ("percentiles", {"percentiles"}),
+        ("file", {"file", "choice"}),
+        ("none", set()),
+    ],
+)
+def test_an_injection_depends_only_on_what_its_kind_reads(config, schema, tmp_path, kind, read):
+    config["image"]["voi_lut"] |= {"kind": kind, "file": str(tmp_path / "table.txt")}
+    (tmp_path / "table.txt").write_text("1 2 3")
+    recipe = Study(config, schema).injection_recipe()
+    assert set(recipe) - {"kind", "explanation"} == read
+    (tmp_path / "table.txt").write_text("1 2 4")
+    assert (Study(config, schema).injection_recipe() != recipe) == (kind == "file")
+    (tmp_path / "table.txt").write_text("1 2 3")
+    (tmp_path / "table.txt").rename(tmp_path / "moved.txt")
+    config["image"]["voi_lut"]["file"] = str(tmp_path / "moved.txt")
+    assert Study(config, schema).injection_recipe() == recipe, "a file counts by its bytes"

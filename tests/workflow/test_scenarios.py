@@ -220,6 +220,20 @@ def test_the_voi_lut_concerns_the_files_without_windowing(study):
     assert ran.trained == 0
 
 
+def test_injected_files_need_not_be_kept_and_the_pictures_are_the_same(study):
+    images = sum(len(read_csv(study.results / d / "index.csv")) for d in ("site-a", "site-b"))
+    pictures = {p: p.read_bytes() for p in study.results.glob("site-*/png/*/*.png")}
+    study.config["image"]["keep_injected"] = False
+    ran = study.run()
+    assert (ran.converted, ran.trained, ran.jobs["inject_voi_lut"]) == (images, 0, 0)
+    assert not list(study.results.glob("private/*/dicom/*/*"))
+    assert {p: p.read_bytes() for p in pictures} == pictures
+    del study.config["image"]["keep_injected"]
+    ran = study.run()
+    assert (ran.converted, ran.trained) == (images, 0)
+    assert {p: p.read_bytes() for p in pictures} == pictures
+
+
 def test_a_threshold_of_the_ensemble_scores_and_predicts_nothing(study):
     study.config["ensemble"] = {"threshold": 0.4}
     ran = study.run()

@@ -45,6 +45,11 @@ OTHER = {
     "datasets[].root": "data/elsewhere", "datasets[].role": "predict", "datasets[].importer": "manifest", "datasets[].listing": False,
 }  # fmt: skip
 """Values for the keys to which the general rule of `another` does not apply."""
+GIVEN = {
+    "image.voi_lut.mode.below": "mode", "image.voi_lut.mode.above": "mode", "image.voi_lut.percentiles": "percentiles",
+    "image.voi_lut.file": "file",
+}  # fmt: skip
+"""Keys that are read by one kind of image.voi_lut alone: that kind."""
 CLI = {"extend_cohort", "rebuild", "artefact", "patients"}
 
 
@@ -101,6 +106,8 @@ def _schema_of(key):
 def changed(config, key):
     """A copy of `config` in which one key has another value; of a list, its last entry's."""
     new = copy.deepcopy(config)
+    if key in GIVEN:
+        new["image"]["voi_lut"]["kind"] = GIVEN[key]
     section = new
     *path, last = key.split(".")
     for part in path:

@@ -17,7 +17,8 @@ def indexed():
 
 
 def rendered():
-    injected = [f"{R}/private/{d}/dicom/{u}/manifest.csv" for d, u in shards(*DATASETS)]
+    kept = shards(*DATASETS) if STUDY.image["keep_injected"] else []
+    injected = [f"{R}/private/{d}/dicom/{u}/manifest.csv" for d, u in kept]
     return indexed() + injected + manifests(*DATASETS)
 
 

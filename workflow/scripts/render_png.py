@@ -4,6 +4,7 @@ import _bootstrap
 
 import json
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.preparation import render_shard
+from mammoseg.records import Record
 from mammoseg.shard_rows import images_of_shard
 
 
@@ -29,6 +31,12 @@ def main(rows: Path, importer: str, root: Path, injected: Path | None, folder: P
     )  # fmt: skip
 
 
+def forget_injected(results: Path, private: Path, dataset: str, shard: str) -> None:
+    """Remove what an earlier run injected for a shard, now that the config does not keep it: a copy of the archive."""
+    shutil.rmtree(private / dataset / "dicom" / shard, ignore_errors=True)
+    Record(results, results / "logs/inject_voi_lut" / dataset / f"{shard}.log").remove()
+
+
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         data = study.datasets[snakemake.wildcards.dataset]
@@ -44,3 +52,5 @@ if __name__ == "__main__":
             snakemake.threads,
             snakemake.wildcards.shard.startswith(("train-", "holdout-")),
         )
+        if not snakemake.input.injected:
+            forget_injected(study.results, study.private, data.name, snakemake.wildcards.shard)
