@@ -76,10 +76,10 @@ class Letterbox:
             A lesion (8-connected) of which no pixel would be left keeps the one pixel it covers most.
         """
         array = np.asarray(array, dtype=bool)
+        self._check(array)
         if self.mirrored:
             return replace(self, mirrored=False).mask(np.ascontiguousarray(array[:, ::-1]), share)
-        shares = self._resize(self._pad(array.astype(np.float32), 0))
-        result = shares >= share - 1e-5  # float32: half a pixel may come out as 0.4999999
+        result = self._shares(array) >= share - 1e-5  # float32: half a pixel may come out as 0.4999999
         if array.any():
             for pixel in list(self._vanished(array, result)):
                 result[pixel] = True
@@ -109,9 +109,12 @@ class Letterbox:
         original = square[: self.rows, self.left : self.left + self.columns]
         return np.ascontiguousarray(original[:, ::-1] if self.mirrored else original)
 
-    def _pad(self, array: np.ndarray, value: float) -> np.ndarray:
+    def _check(self, array: np.ndarray) -> None:
         if array.shape != (self.rows, self.columns):
             raise ValueError(f"the letterbox is for {self.rows} x {self.columns} pixels, the array is {array.shape}")
+
+    def _pad(self, array: np.ndarray, value: float) -> np.ndarray:
+        self._check(array)
         if self.mirrored:
             array = cv2.flip(array, 1)
         right = self.square - self.columns - self.left
@@ -120,6 +123,23 @@ class Letterbox:
     def _resize(self, square: np.ndarray) -> np.ndarray:
         method = cv2.INTER_LINEAR if self.side > self.square else cv2.INTER_AREA
         return cv2.resize(square, (self.side, self.side), interpolation=method)
+
+    def _shares(self, array: np.ndarray) -> np.ndarray:
+        """Share of each pixel of the square that a mask covers; as `_resize` does it, but only where the mask is."""
+        if self.side > self.square:
+            return self._resize(self._pad(array.astype(np.float32), 0))
+        shares = np.zeros((self.side, self.side), np.float32)
+        x, y, width, height = cv2.boundingRect(array.view(np.uint8))
+        if width:
+            scale = self.side / self.square
+            row, down = _overlaps(y, height, scale)
+            column, across = _overlaps(x + self.left, width, scale)
+            box = array[y : y + height, x : x + width].astype(np.float32)
+            covered = down.astype(np.float32) @ box @ across.astype(np.float32).T
+            shares[row : row + len(down), column : column + len(across)] = covered[
+                : self.side - row, : self.side - column
+            ]
+        return shares
 
     def _vanished(self, array: np.ndarray, kept: np.ndarray) -> Iterator[tuple[int, int]]:
         """Best pixel, as (row, column) of the square, of every lesion that has no pixel (by its centre) in `kept`."""
