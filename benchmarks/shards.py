@@ -121,12 +121,14 @@ import sys; sys.path.insert(0, {str(ROOT / "src")!r})
 from pathlib import Path
 from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
+from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.preparation import inject_shard, render_shard
 from mammoseg.shard_rows import images_of_shard
 images = [i for p in sorted(Path("results/private/big/shards").glob("*.csv")) for i in images_of_shard(p)]
 importer, code = importer_for("manifest", {str(folder.parent / "release/fours.csv")!r}), Code("x", frozenset())
-inject_shard(images, importer, Path("alone/dicom"), {{"kind": "none"}}, code)
-render_shard(images, importer, Path("alone/dicom"), Path("alone/png"), {{"side": 512, "mask_share": 0.5}}, code, 2)
+inject_shard(images, importer, Path("alone/dicom"), MissingWindowing({{"kind": "none", "explanation": None}}), code, 2)
+recipe = {{"side": 512, "mask_share": 0.5, "orient": "as_is", "windowing": {{"prefer": "lut", "item": 1}}}}
+render_shard(images, importer, Path("alone/dicom"), Path("alone/png"), recipe, code, 2)
 """
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", script], cwd=folder, check=True)
