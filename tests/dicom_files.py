@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
+from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
@@ -15,6 +17,23 @@ SIGMOID_RECIPE = {
     "explanation": None,
 }
 """The default of the config's section image.voi_lut, as the study gives it on."""
+
+
+LOSSLESS = {
+    uid.JPEGLossless: lambda a, bits: imagecodecs.jpeg8_encode(a, lossless=True, predictor=6, bitspersample=bits),
+    uid.JPEGLosslessSV1: lambda a, bits: imagecodecs.jpeg8_encode(a, lossless=True, predictor=1, bitspersample=bits),
+    uid.JPEGLSLossless: lambda a, bits: imagecodecs.jpegls_encode(a),
+    uid.JPEG2000Lossless: lambda a, bits: imagecodecs.jpeg2k_encode(
+        a, codecformat="j2k", reversible=True, bitspersample=bits
+    ),
+    uid.HTJ2KLossless: lambda a, bits: imagecodecs.htj2k_encode(a),
+}
+LOSSY = {
+    uid.JPEGBaseline8Bit: lambda a: imagecodecs.jpeg8_encode(a, level=95),
+    uid.JPEGExtended12Bit: lambda a: imagecodecs.jpeg8_encode(a, level=95, bitspersample=12),
+    uid.JPEGLSNearLossless: lambda a: imagecodecs.jpegls_encode(a, level=2),
+    uid.JPEG2000: lambda a: imagecodecs.jpeg2k_encode(a, codecformat="j2k", reversible=False, level=90),
+}
 
 
 def ramp(rows: int = 64, columns: int = 64, highest: int = 4095) -> np.ndarray:

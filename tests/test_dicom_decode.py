@@ -4,7 +4,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import SimpleITK
-from dicom_files import encapsulated_dicom, make_dicom, ramp
+from dicom_files import LOSSLESS, LOSSY, encapsulated_dicom, make_dicom, ramp
 from pydicom import uid
 from pydicom.pixels import get_decoder
 
@@ -12,22 +12,6 @@ from mammoseg.dicom import decode as decoding
 from mammoseg.dicom.decode import ORDER, decode
 from mammoseg.dicom.read import read_encoded
 from mammoseg.errors import Unusable
-
-ENCODERS = {
-    uid.JPEGLossless: lambda a, bits: imagecodecs.jpeg8_encode(a, lossless=True, predictor=6, bitspersample=bits),
-    uid.JPEGLosslessSV1: lambda a, bits: imagecodecs.jpeg8_encode(a, lossless=True, predictor=1, bitspersample=bits),
-    uid.JPEGLSLossless: lambda a, bits: imagecodecs.jpegls_encode(a),
-    uid.JPEG2000Lossless: lambda a, bits: imagecodecs.jpeg2k_encode(
-        a, codecformat="j2k", reversible=True, bitspersample=bits
-    ),
-    uid.HTJ2KLossless: lambda a, bits: imagecodecs.htj2k_encode(a),
-}
-LOSSY = {
-    uid.JPEGBaseline8Bit: lambda a: imagecodecs.jpeg8_encode(a, level=95),
-    uid.JPEGExtended12Bit: lambda a: imagecodecs.jpeg8_encode(a, level=95, bitspersample=12),
-    uid.JPEGLSNearLossless: lambda a: imagecodecs.jpegls_encode(a, level=2),
-    uid.JPEG2000: lambda a: imagecodecs.jpeg2k_encode(a, codecformat="j2k", reversible=False, level=90),
-}
 
 
 def picture(bits: int, rows: int = 61, columns: int = 75) -> np.ndarray:
@@ -39,11 +23,11 @@ def picture(bits: int, rows: int = 61, columns: int = 75) -> np.ndarray:
     return values.astype(np.uint8 if bits <= 8 else np.uint16)
 
 
-@pytest.mark.parametrize("syntax", ENCODERS, ids=lambda s: s.name)
+@pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda s: s.name)
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
 def test_lossless_syntaxes(tmp_path, syntax, bits):
     pixels = picture(bits)
-    encapsulated_dicom(tmp_path / "a.dcm", pixels, ENCODERS[syntax](pixels, bits), syntax, bits)
+    encapsulated_dicom(tmp_path / "a.dcm", pixels, LOSSLESS[syntax](pixels, bits), syntax, bits)
     assert np.array_equal(decode(read_encoded(tmp_path / "a.dcm")), pixels)
     if syntax not in (uid.HTJ2KLossless,):  # GDCM, the outside judge, does not know it
         judged = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "a.dcm")))
@@ -103,7 +87,7 @@ def test_a_decoder_that_refuses_is_followed_by_the_next(tmp_path, monkeypatch, s
         raise ValueError("not today")
 
     pixels = picture(12)
-    encapsulated_dicom(tmp_path / "a.dcm", pixels, ENCODERS[syntax](pixels, 12), syntax, 12)
+    encapsulated_dicom(tmp_path / "a.dcm", pixels, LOSSLESS[syntax](pixels, 12), syntax, 12)
     monkeypatch.setitem(decoding.IMAGECODECS, syntax, refuse)
     assert np.array_equal(decode(read_encoded(tmp_path / "a.dcm")), pixels)
     assert asked
@@ -112,14 +96,14 @@ def test_a_decoder_that_refuses_is_followed_by_the_next(tmp_path, monkeypatch, s
 def test_a_codestream_of_another_size_is_refused(tmp_path):
     """As many pixels as the header says, but 75 x 61 instead of 61 x 75: a picture, and a wrong one."""
     pixels = picture(12)
-    for syntax, encode in ENCODERS.items():
+    for syntax, encode in LOSSLESS.items():
         encapsulated_dicom(tmp_path / "a.dcm", pixels, encode(pixels.reshape(75, 61), 12), syntax, 12)
         with pytest.raises(Unusable, match=r"undecodable.*transfer syntax"):
             decode(read_encoded(tmp_path / "a.dcm"))
 
 
 def test_every_compressed_syntax_has_a_decoder_and_all_but_two_a_second():
-    syntaxes = {*ENCODERS, *LOSSY, uid.HTJ2K, uid.HTJ2KLosslessRPCL, uid.RLELossless}
+    syntaxes = {*LOSSLESS, *LOSSY, uid.HTJ2K, uid.HTJ2KLosslessRPCL, uid.RLELossless}
     number = {s.name: len([p for p in ORDER if p in get_decoder(s).available_plugins]) for s in syntaxes}
     assert all(number.values())
     assert {name for name, n in number.items() if n < 2} <= {uid.JPEGExtended12Bit.name}

@@ -107,8 +107,15 @@ def check_usable(header: FileDataset, secondary_capture: bool = False) -> None:
 def _parse(path: Path, whole: bool) -> FileDataset:
     """Read a file, up to the pixels or with them, and check its structure."""
     pixel_lengths: list[int] = []
+    before = -1
 
     def at_pixels(tag, vr, length) -> bool:
+        # DICOM wants tags to ascend. Where a length is wrong, or a stretch of the file is lost, what is read next is no
+        # attribute, and a picture that is then shown without its window or with half its header must not pass.
+        nonlocal before
+        if tag <= before:
+            raise ValueError("tags do not ascend")
+        before = tag
         if tag == PIXEL_DATA:
             pixel_lengths.append(length)
         return tag >= PIXEL_DATA and not whole
@@ -117,9 +124,11 @@ def _parse(path: Path, whole: bool) -> FileDataset:
         with path.open("rb") as f:
             dataset = read_partial(f, stop_when=at_pixels, force=True)  # force: no preamble; what it is shows below
             left = os.fstat(f.fileno()).st_size - f.tell()
-    except OSError:
-        raise Unusable("unreadable", "the file cannot be opened or read") from None
-    except Exception:  # pydicom raises almost anything on bytes that are no DICOM
+    except (
+        Exception
+    ) as error:  # pydicom raises almost anything on bytes that are no DICOM, OSError without a number too
+        if isinstance(error, OSError) and error.errno is not None:
+            raise Unusable("unreadable", "the file cannot be opened or read") from None
         raise Unusable("not_dicom", "it is not a DICOM file, or damaged beyond reading") from None
     if not pixel_lengths:
         if integer(dataset, "Rows") is None and "SOPClassUID" not in dataset:
