@@ -1,6 +1,6 @@
 """Draw docs/voi-lut.png: what each kind of image.voi_lut makes of a phantom.
 
-    python docs/draw_voi_lut.py
+python docs/draw_voi_lut.py
 """
 
 import sys

@@ -4,6 +4,8 @@ Those of imagecodecs come first, for they were the fastest of all in benchmarks/
 where one refuses a file, pydicom's own plugins (GDCM, OpenJPEG, Pillow) are tried.
 """
 
+import struct
+
 import imagecodecs
 import numpy as np
 from pydicom import uid
@@ -20,6 +22,7 @@ IMAGECODECS = {
     **dict.fromkeys((uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K), imagecodecs.htj2k_decode),
 }
 LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K)
+J2K_START = b"\xff\x4f\xff\x51"
 ORDER = ("imagecodecs", "pylibjpeg", "gdcm", "pillow", "pydicom")
 DECODER_DEPENDENCIES = dict.fromkeys(IMAGECODECS, ("numpy", "imagecodecs"))
 """Asked for by pydicom, of whose plugins this module is one."""
@@ -37,6 +40,11 @@ def is_available(syntax: str) -> bool:
 
 def decode_frame(encoded: bytes, runner: DecodeRunner) -> bytes:
     """Decode one frame with imagecodecs; called by pydicom, which then mends signs that codestream and header disagree on."""
+    if encoded.startswith(J2K_START):
+        # OpenJPH works for minutes on a picture that a flipped bit made gigantic. Of marker SIZ (ISO/IEC 15444-1, A.5.1).
+        right, bottom, left, top = struct.unpack(">4I", encoded[8:24])
+        if (bottom - top, right - left) != (runner.rows, runner.columns):
+            raise _OtherSize
     frame = IMAGECODECS[runner.transfer_syntax](encoded)
     if frame.shape != (runner.rows, runner.columns):
         raise _OtherSize
