@@ -1,5 +1,6 @@
 """Letterbox: areas against exact sums, landmarks, the way back, lesions that must not vanish."""
 
+import cv2
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
@@ -41,6 +42,17 @@ def test_image_is_the_mean_over_each_pixels_area(rows, columns, pad_right):
     assert got.dtype == np.uint16
     assert got.shape == (96, 96)
     assert np.abs(got - exact_shares(image, box)).max() <= 1
+
+
+@pytest.mark.parametrize("pad_right", [True, False])
+@pytest.mark.parametrize(("rows", "columns"), [*SIZES, (3328, 2560), (4084, 3328), (3327, 2561), (2560, 3328)])
+def test_only_a_part_is_resized_and_every_pixel_is_that_of_the_whole_square(rows, columns, pad_right):
+    image = np.random.default_rng(0).integers(7, 65536, (rows, columns)).astype(np.uint16)
+    side, far = max(rows, columns), max(rows, columns) - columns
+    left, right = (0, far) if pad_right else (far, 0)
+    square = cv2.copyMakeBorder(image, 0, side - rows, left, right, cv2.BORDER_CONSTANT, value=int(image.min()))
+    whole = cv2.resize(square, (256, 256), interpolation=cv2.INTER_AREA if side >= 256 else cv2.INTER_LINEAR)
+    assert np.array_equal(Letterbox(rows, columns, 256, pad_right).image(image), whole)
 
 
 def test_padding_is_on_the_far_side_and_below_with_the_darkest_value():

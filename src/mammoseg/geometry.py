@@ -1,5 +1,6 @@
 """From the original pixels to the network's square and back."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -59,7 +60,10 @@ class Letterbox:
         (side, side) array of the same dtype
             Means over the area of each pixel; interpolated linearly where the image is smaller than the square.
         """
-        return self._resize(self._pad(array, array.min().item()))
+        self._check(array)
+        if self.mirrored:
+            array = cv2.flip(array, 1)
+        return self._resize(array, array.min().item())
 
     def mask(self, array: np.ndarray, share: float = 0.5) -> np.ndarray:
         """Lay a mask into the square.
@@ -113,21 +117,32 @@ class Letterbox:
         if array.shape != (self.rows, self.columns):
             raise ValueError(f"the letterbox is for {self.rows} x {self.columns} pixels, the array is {array.shape}")
 
-    def _pad(self, array: np.ndarray, value: float) -> np.ndarray:
-        self._check(array)
-        if self.mirrored:
-            array = cv2.flip(array, 1)
-        right = self.square - self.columns - self.left
-        return cv2.copyMakeBorder(array, 0, self.square - self.rows, self.left, right, cv2.BORDER_CONSTANT, value=value)
-
-    def _resize(self, square: np.ndarray) -> np.ndarray:
+    def _resize(self, array: np.ndarray, value: float) -> np.ndarray:
+        """Resize the padded square. Only what holds a pixel of the original is: the rest of the answer is `value`."""
+        rows, columns = self._whole_pixels(self.rows), self._whole_pixels(self.columns)
+        down, across = (n * self.square // self.side for n in (rows, columns))
+        left, right = (0, across - self.columns) if self.pad_right else (across - self.columns, 0)
+        window = cv2.copyMakeBorder(array, 0, down - self.rows, left, right, cv2.BORDER_CONSTANT, value=value)
         method = cv2.INTER_LINEAR if self.side > self.square else cv2.INTER_AREA
-        return cv2.resize(square, (self.side, self.side), interpolation=method)
+        small = cv2.resize(window, (columns, rows), interpolation=method)
+        if (rows, columns) == (self.side, self.side):
+            return small
+        result = np.full((self.side, self.side), value, array.dtype)
+        first = 0 if self.pad_right else self.side - columns
+        result[:rows, first : first + columns] = small
+        return result
+
+    def _whole_pixels(self, length: int) -> int:
+        """Pixels of the square that `length` original ones reach into, as many more as make a whole number of original ones."""
+        if self.side > self.square:
+            return self.side  # linear interpolation looks beyond the edge
+        step = self.side // math.gcd(self.side, self.square)
+        return min(self.side, step * math.ceil(length * self.side / (self.square * step)))
 
     def _shares(self, array: np.ndarray) -> np.ndarray:
         """Share of each pixel of the square that a mask covers; as `_resize` does it, but only where the mask is."""
         if self.side > self.square:
-            return self._resize(self._pad(array.astype(np.float32), 0))
+            return self._resize(array.astype(np.float32), 0)
         shares = np.zeros((self.side, self.side), np.float32)
         x, y, width, height = cv2.boundingRect(array.view(np.uint8))
         if width:
