@@ -36,6 +36,7 @@ from mammoseg.breast import chest_wall_on_left  # noqa: E402
 from mammoseg.datasets.masks import draw_region, read_mask  # noqa: E402
 from mammoseg.datasets.registry import importer_for  # noqa: E402
 from mammoseg.dicom.decode import decode, refuse_constant  # noqa: E402
+from mammoseg.dicom.missing_windowing import MissingWindowing  # noqa: E402
 from mammoseg.dicom.read import read_encoded  # noqa: E402
 from mammoseg.dicom.render import lookup_table  # noqa: E402
 from mammoseg.dicom.voi_lut import find_windowing  # noqa: E402
@@ -43,7 +44,7 @@ from mammoseg.files import write_csv  # noqa: E402
 from mammoseg.geometry import Letterbox  # noqa: E402
 from mammoseg.indexing import index_release, write_index  # noqa: E402
 from mammoseg.likeness import signature  # noqa: E402
-from mammoseg.preparation import render_shard  # noqa: E402
+from mammoseg.preparation import inject_shard, render_shard  # noqa: E402
 from mammoseg.shard_rows import images_of_shard, write_shards  # noqa: E402
 
 ROWS, COLUMNS, SIDE, BITS = 3328, 2560, 512, 12
@@ -138,7 +139,7 @@ import resource, sys; sys.path.insert(0, {str(ROOT / "src")!r})
 from pathlib import Path
 from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
-from mammoseg.preparation import render_shard
+from mammoseg.preparation import inject_shard, render_shard
 from mammoseg.shard_rows import images_of_shard
 folder = Path({str(release.folder)!r})
 images = images_of_shard(folder / "shards/predict-00000.csv")
@@ -184,6 +185,29 @@ def stages(file: Path, folder: Path) -> dict[str, float]:
         "mask, outline": per_image(lambda: box.mask(draw_region(outline, ROWS, COLUMNS))),
         "mask, PNG file": per_image(lambda: box.mask(read_mask(folder / "mask.png", ROWS, COLUMNS))),
     }
+
+
+def injection(folder: Path, pixels: np.ndarray, images: int) -> None:
+    """Files without windowing: injected files kept and read again, against injection while rendering."""
+    write_dicom(folder / "bare.dcm", pixels)
+    release = Release(folder / "bare", folder / "bare.dcm", images)
+    missing = MissingWindowing({"kind": "sigmoid", "center": 1450, "width": 1600, "entries": 4096, "explanation": None})
+
+    def kept() -> None:
+        for name in ("dicom", "png"):
+            shutil.rmtree(release.folder / name, ignore_errors=True)
+        inject_shard(release.images, release.importer, release.folder / "dicom", missing, CODE, 1)
+        render_shard(
+            release.images, release.importer, release.folder / "dicom", release.folder / "png", RECIPE, CODE, 1
+        )
+
+    def not_kept() -> None:
+        shutil.rmtree(release.folder / "png", ignore_errors=True)
+        render_shard(release.images, release.importer, None, release.folder / "png", RECIPE, CODE, 1, missing=missing)
+
+    os.sched_setaffinity(0, {0})
+    with_files, without = per_image(kept, 3) / images, per_image(not_kept, 3) / images
+    print(f"injected files kept {with_files:.0f} ms, not kept {without:.0f} ms an image: {with_files / without:.2f} x")
 
 
 def headers(folder: Path) -> None:
@@ -276,6 +300,8 @@ def main() -> None:
     peak = peak_memory(many)
     print(f"one core {len(many.names) / one:.1f} images/s, two {len(many.names) / two:.1f}: {one / two:.2f} x")
     print(f"peak memory of a worker {peak:.0f} MB")
+    print()
+    injection(folder, pixels, given.images)
     print()
     headers(folder / "headers")
 
