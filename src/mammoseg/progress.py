@@ -35,13 +35,13 @@ class Progress:
         self.bar.update(number)
         if time.monotonic() - self.logged >= EVERY:
             self.logged = time.monotonic()
-            log.debug("%s", self)
+            log.debug(str(self))
 
     def close(self) -> None:
         """All is done, or was given up."""
         self.bar.close()
         if self.done:
-            log.debug("%s", self)
+            log.debug(str(self))
 
     def __str__(self) -> str:
         seconds = time.monotonic() - self.started
