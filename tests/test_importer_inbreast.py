@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xlwt
 from dicom_files import ramp, write_dicom
 
 from mammoseg.datasets.importer import SetAside
@@ -187,7 +188,7 @@ def test_pixel_size_is_known_of_the_two_released_formats_only(release, size, spa
     assert importer.describe(candidate, header).pixel_spacing_mm == 0.1
 
 
-@pytest.mark.parametrize("change", ["nested", "ALL-IMGS", "no table", "comma", "marked", "xls names"])
+@pytest.mark.parametrize("change", ["nested", "ALL-IMGS", "no table", "comma", "marked", "xls names", "xls"])
 def test_mirrors_layouts(release, change, caplog):
     root = release
     table = release / "INbreast.csv"
@@ -206,6 +207,16 @@ def test_mirrors_layouts(release, change, caplog):
     elif change == "xls names":  # as an export of the xls: spaces in headers, file names as floats
         text = table.read_text().replace("Bi-Rads", "Bi-Rads ").replace("20000001;", "20000001.0;")
         table.write_text(text)
+    elif change == "xls":  # numbers are floats there, a header ends in a space, and two lines of totals come last
+        book = xlwt.Workbook()
+        sheet = book.add_sheet("INbreast")
+        for i, line in enumerate(line for line in table.read_text().splitlines() if "Total" not in line):
+            for j, cell in enumerate([*line.split(";"), "Mass " if i == 0 else "X"]):
+                sheet.write(i, j, float(cell) if cell.strip().isdigit() else cell)
+        for k, words in enumerate(("Mass: 116", "Normal: 67")):
+            sheet.write(i + 1 + k, 5, words)
+        book.save(str(table.with_suffix(".xls")))
+        table.unlink()
     with caplog.at_level(logging.WARNING):
         described, reasons = cases(InbreastImporter(root))
     assert sorted(described) == ["20000001", "20000002", "20000003", "20000004"]
@@ -213,7 +224,7 @@ def test_mirrors_layouts(release, change, caplog):
     case = described["20000001"][1]
     if change == "no table":
         assert (case.study, case.extra["birads"]) == (ALICE, "")
-        assert "no INbreast.csv" in caplog.text
+        assert "neither INbreast.csv nor .xls" in caplog.text
     else:
         assert (case.study, case.extra["birads"]) == (f"{ALICE}_201001", "5")
 

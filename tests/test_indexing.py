@@ -10,7 +10,7 @@ from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv, write_csv
-from mammoseg.indexing import COLUMNS, candidate_of, index_release, load_seen, rendered, write_index
+from mammoseg.indexing import COLUMNS, candidate_of, counts, index_release, load_seen, rendered, write_index
 
 CODE = Code("1", frozenset({"1"}))
 CHANGED = Code("2", frozenset({"2"}))
@@ -49,7 +49,7 @@ class Release:
     def save(self):
         write_csv(self.root / "manifest.csv", MANIFEST, self.rows)
 
-    def index(self, code=CODE, sha=None, site="site", key=KEY):
+    def index(self, code=CODE, sha=None, site="site", key=KEY, **how):
         index = index_release(
             importer_for("manifest", self.root),
             dataset="d",
@@ -58,6 +58,7 @@ class Release:
             code=code,
             seen=load_seen(self.private / "seen.jsonl"),
             rendered_sha256=sha or rendered(self.public / "png"),
+            **how,
         )
         write_index(index, self.public, self.private)
         return index
@@ -213,3 +214,72 @@ def test_whose_files_are_gone_can_still_be_looked_up(release):
     release.index()
     assert gone in {r["patient"] for r in read_csv(release.private / "patients.csv")}
     assert gone not in {r["patient"] for r in read_csv(release.private / "sources.csv")}
+
+
+def test_only_columns_that_identify_no_one_are_carried_along(release):
+    for row in release.rows:
+        row |= {"density": "b", "referring_doctor": "Secret^Doctor", "lesion_site": "upper"}
+    write_csv(release.root / "manifest.csv", (*MANIFEST, "density", "referring_doctor", "lesion_site"), release.rows)
+    release.index()
+    assert {"birads", "density"} <= set(release.rows_by_id().popitem()[1])
+    assert "Secret^Doctor" not in (release.public / "index.csv").read_text()
+    assert "upper" not in (release.public / "index.csv").read_text()
+    release.index(carry=["lesion_site"])
+    assert release.rows_by_id().popitem()[1]["lesion_site"] == "upper"
+
+
+def test_no_cell_is_a_formula(release):
+    cells = ["=HYPERLINK(A1)", "+1", "-0.5", "@SUM(A1)", "-2+3", "4a"]
+    for row, cell in zip(release.rows, cells, strict=True):
+        row["birads"] = cell
+    release.save()
+    release.index()
+    got = sorted(r["birads"] for r in release.rows_by_id().values())
+    assert got == sorted(["'=HYPERLINK(A1)", "+1", "-0.5", "'@SUM(A1)", "'-2+3", "4a"])
+
+
+def test_too_many_files_set_aside_stop_the_run(release):
+    (release.root / "images/patient0_CC.png").unlink()
+    (release.root / "images/patient1_CC.png").write_bytes(b"no picture")
+    assert len(release.index(max_excluded=2 / 6).rows) == 4
+    with pytest.raises(
+        UserError, match=r"2 of 6 files of data set d cannot be used: .*missing_file \(1\).*max_excluded of 0.3"
+    ):
+        release.index(max_excluded=0.3)
+
+
+def test_files_that_no_copy_of_a_release_uses_do_not_count(release, monkeypatch):
+    from mammoseg.datasets.manifest import ManifestImporter
+
+    (release.root / "images/patient0_CC.png").unlink()
+    monkeypatch.setattr(ManifestImporter, "by_design", frozenset({"missing_file"}))
+    assert len(release.index(max_excluded=0).rows) == 5
+
+
+def test_what_is_counted_of_a_release(release):
+    # Three patients, two images each; those of patients 0 and 1 have one mass each.
+    assert counts(release.index()) == {"files": 6, "patients": 3, "images with a mass": 4, "masses": 4}
+
+
+def test_another_outline_in_a_table_is_another_reference(tmp_path):
+    """CDD-CESM's contours stand in one table: a changed one must redo the mask of its image, and of no other."""
+    import json
+
+    from test_importer_cdd_cesm import CIRCLE, LOW, write_image
+
+    root = tmp_path / "CDD-CESM"
+    for name in ("P1_L_DM_CC", "P2_L_DM_CC"):
+        write_image(root / LOW / f"{name}.jpg")
+    (root / "annotations.csv").write_text("Image_name,Findings\nP1_L_DM_CC,mass\nP2_L_DM_CC,mass\n")
+
+    def index(radius):
+        regions = {"P1_L_DM_CC": {**CIRCLE, "r": radius}, "P2_L_DM_CC": CIRCLE}
+        rows = [f'{n}.jpg,"{json.dumps(r).replace(chr(34), chr(34) * 2)}"' for n, r in regions.items()]
+        (root / "segmentations.csv").write_text("#filename,region_shape_attributes\n" + "\n".join(rows) + "\n")
+        found = index_release(
+            importer_for("cdd_cesm", root), dataset="d", site="s", key=KEY, code=CODE, seen=[], rendered_sha256={}.get
+        )
+        return {s["path"]: r["annotations"] for s, r in zip(found.sources, found.rows, strict=True)}
+
+    before, after = index(35), index(30)
+    assert [path for path in before if before[path] != after[path]] == [f"{LOW}/P1_L_DM_CC.jpg"]

@@ -7,8 +7,9 @@ stays where they agree: a touched, copied or moved archive costs a reading, not 
 
 import json
 import logging
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
-from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
+from mammoseg.datasets.importer import CARRIED, Candidate, Case, Importer, SetAside
 from mammoseg.datasets.pictures import is_picture, picture_size
 from mammoseg.dicom.read import read_header
 from mammoseg.dicom.voi_lut import windowing_of
@@ -35,6 +36,7 @@ COLUMNS = (
 )  # fmt: skip
 SOURCES = ("image_id", "path", "annotations", "facts", "patient_id", "patient", "sha256")
 PATIENTS = ("patient_id", "patient")
+NUMBER = re.compile(r"[-+]?\d*\.?\d+")
 PART = 64
 """Files that one piece of work opens: a header takes a millisecond, sharing out a piece of work a tenth of that."""
 
@@ -74,6 +76,8 @@ def index_release(
     seen: Iterable[Seen],
     rendered_sha256: Callable[[str], str | None],
     workers: int = 1,
+    carry: Collection[str] = (),
+    max_excluded: float = 1.0,
 ) -> Index:
     """Index a release, opening only what changed.
 
@@ -94,11 +98,15 @@ def index_release(
         SHA-256 of the source that an image was rendered from, None where it never was.
     workers : int
         Processes that open files.
+    carry : collection of str
+        Columns of the release to carry along besides those that are known to identify no one.
+    max_excluded : float
+        Share of the files, 0 to 1, that may be set aside for a fault of theirs.
 
     Raises
     ------
     UserError
-        Where the release is not one, or none of its images can be used.
+        Where the release is not one, or none of its images, or too few, can be used.
     """
     index = Index()
     candidates, index.excluded = importer.candidates()
@@ -126,15 +134,43 @@ def index_release(
             index.excluded.append(SetAside(entry.image, "duplicate", "another file of the release is the same image"))
         else:
             taken.add(entry.id)
-            _accept(index, entry, named, rendered_sha256)
+            _accept(index, entry, named, rendered_sha256, {*CARRIED, *carry})
     index.rows.sort(key=lambda r: r["image_id"])
     index.sources.sort(key=lambda r: r["image_id"])
     index.excluded.sort(key=lambda x: (x.path, x.reason))
+    faulty = [x for x in index.excluded if x.reason not in importer.by_design]
+    why = (
+        ", ".join(f"{reason} ({n})" for reason, n in Counter(x.reason for x in faulty).most_common(3))
+        or "there is none"
+    )
     if not index.rows:
-        reasons = Counter(x.reason for x in index.excluded).most_common(3)
-        why = ", ".join(f"{reason} ({n})" for reason, n in reasons) or "there is none"
         raise UserError(f"no image below {importer.root} can be used: {why}; check the data set's root and importer")
+    if len(faulty) > max_excluded * (len(faulty) + len(index.rows)):
+        raise TooManyExcluded(
+            f"{len(faulty)} of {len(faulty) + len(index.rows)} files of data set {dataset} cannot be used: {why}; more than its "
+            f"max_excluded of {max_excluded:g} allows. Check its root and importer, or raise max_excluded in the config",
+            index,
+        )
     return index
+
+
+class TooManyExcluded(UserError):
+    """So many files were set aside that something is wrong with the data root; `index` says which."""
+
+    def __init__(self, sentence: str, index: Index):
+        super().__init__(sentence)
+        self.index = index
+
+
+def counts(index: Index) -> dict[str, int]:
+    """What is counted of a release, under the names of `Importer.expected`."""
+    masses = [int(r["n_masses"] or 0) for r in index.rows]
+    return {
+        "files": len(index.rows) + len(index.excluded),
+        "patients": len({r["patient_id"] for r in index.rows}),
+        "images with a mass": sum(n > 0 for n in masses),
+        "masses": sum(masses),
+    }
 
 
 @dataclass(frozen=True)
@@ -253,17 +289,18 @@ def _keep_content(root: Path, entry: Seen, known: Seen | None, rendered_sha256) 
         entry.content = known.content
 
 
-def _accept(index: Index, entry: Seen, named: _Names, rendered_sha256) -> None:
+def _accept(index: Index, entry: Seen, named: _Names, rendered_sha256, carried: Collection[str]) -> None:
     case = {
         **entry.outcome,
         "image_id": entry.id,
         "patient_id": named.patient(entry),
         "study_id": named.study(entry),
     }
-    annotations = fingerprint.digest([a[2] for a in entry.annotations]) if entry.annotations else ""
+    drawn_from = [a[2] for a in entry.annotations] + ([entry.facts["outlines"]] if "outlines" in entry.facts else [])
+    annotations = fingerprint.digest(drawn_from) if drawn_from else ""
     index.rows.append(
         {
-            **case["extra"],
+            **{name: _harmless(value) for name, value in case["extra"].items() if name in carried},
             **{c: "" if case.get(c) is None else case[c] for c in COLUMNS if c not in ("content", "annotations")},
             "content": entry.content,
             "annotations": annotations,
@@ -280,6 +317,11 @@ def _accept(index: Index, entry: Seen, named: _Names, rendered_sha256) -> None:
             "sha256": rendered_sha256(case["image_id"]) or "",  # known once it has been rendered
         }
     )
+
+
+def _harmless(cell: str) -> str:
+    """A cell that a spreadsheet would take for a formula gets an apostrophe; numbers stay."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not NUMBER.fullmatch(cell) else cell
 
 
 def _stamp(path: Path) -> str:
@@ -305,9 +347,7 @@ def write_index(index: Index, public: Path, private: Path) -> None:
     """Write the index: what may be shown into `public`, paths and names and the memory into `private`."""
     extra = sorted({c for r in index.rows for c in r} - set(COLUMNS))
     write_csv(public / "index.csv", (*COLUMNS, *extra), index.rows)
-    numbered = [{"file": i, **asdict(x)} for i, x in enumerate(index.excluded, 1)]
-    write_csv(public / "excluded.csv", ("file", "reason", "explanation"), numbered)
-    write_csv(private / "excluded.csv", ("file", "path"), numbered)
+    write_excluded(index, public / "excluded.csv", private / "excluded.csv")
     write_csv(private / "sources.csv", SOURCES, index.sources)
     # Who is who, also of patients whose files are gone: how else could anyone restore them?
     patients = private / "patients.csv"
@@ -318,6 +358,13 @@ def write_index(index: Index, public: Path, private: Path) -> None:
         for s in index.seen:
             remembered = {k: v for k, v in vars(s).items() if k != "id"}
             f.write(f"{json.dumps(remembered, sort_keys=True, ensure_ascii=False)}\n")
+
+
+def write_excluded(index: Index, reasons: Path, paths: Path) -> None:
+    """Write why files are set aside, and, for private use, which they are."""
+    numbered = [{"file": i, **asdict(x)} for i, x in enumerate(index.excluded, 1)]
+    write_csv(reasons, ("file", "reason", "explanation"), numbered)
+    write_csv(paths, ("file", "path"), numbered)
 
 
 def rendered(folder: Path) -> Callable[[str], str | None]:

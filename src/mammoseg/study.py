@@ -50,6 +50,8 @@ class DataSet:
     site: str
     listing: bool
     phantom: Mapping | None
+    carry: tuple[str, ...] = ()
+    max_excluded: float = 0.2
 
     @property
     def folder(self) -> Path:
@@ -308,6 +310,8 @@ def _dataset(entry: Mapping, config: Mapping) -> DataSet:
         site=entry.get("site", entry["name"]),
         listing=entry.get("listing", True),
         phantom=entry.get("phantom"),
+        carry=tuple(entry.get("carry", ())),
+        max_excluded=entry.get("max_excluded", DataSet.max_excluded),
     )
 
 

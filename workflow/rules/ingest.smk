@@ -45,6 +45,8 @@ rule index_dataset:
             "index_dataset",
             importer=STUDY.datasets[w.dataset].importer,
             site=STUDY.datasets[w.dataset].site,
+            carry=STUDY.datasets[w.dataset].carry,
+            max_excluded=STUDY.datasets[w.dataset].max_excluded,
             only_phantoms=STUDY.only_phantoms,
             release=release(w.dataset),
         ),

@@ -7,50 +7,77 @@ from collections import Counter
 from pathlib import Path
 
 from mammoseg.acceptance import Code
+from mammoseg.datasets.importer import Importer
 from mammoseg.datasets.registry import importer_for
-from mammoseg.indexing import index_release, load_seen, rendered, write_index
+from mammoseg.errors import UserError
+from mammoseg.indexing import (
+    Index,
+    TooManyExcluded,
+    counts,
+    index_release,
+    load_seen,
+    rendered,
+    write_excluded,
+    write_index,
+)
 from mammoseg.privacy import load_or_create_key
+from mammoseg.study import DataSet
+
+log = logging.getLogger("mammoseg")
 
 PHANTOM_KEY = b"phantoms are nobody's patients.."  # fixed, so that the demo's ids are the same everywhere
 
 
-def main(name: str, importer: str, root: Path, site: str, public: Path, private: Path, only_phantoms: bool,
-         code: Code, workers: int) -> None:  # fmt: skip
-    """Index the release at `root`; results go into the folders `public` and `private` of the data set."""
+def main(dataset: DataSet, public: Path, private: Path, only_phantoms: bool, code: Code, workers: int) -> None:
+    """Index a release; results go into the folders `public` and `private` of the data set."""
     key = PHANTOM_KEY if only_phantoms else load_or_create_key(private.parent / "key")
     private.mkdir(parents=True, exist_ok=True)
     private.parent.chmod(0o700)
-    index = index_release(
-        importer_for(importer, root),
-        dataset=name,
-        site=site,
-        key=key,
-        code=code,
-        seen=load_seen(private / "seen.jsonl"),
-        rendered_sha256=rendered(public / "png"),
-        workers=workers,
-    )
+    importer = importer_for(dataset.importer, dataset.root)
+    try:
+        index = index_release(
+            importer,
+            dataset=dataset.name,
+            site=dataset.site,
+            key=key,
+            code=code,
+            seen=load_seen(private / "seen.jsonl"),
+            rendered_sha256=rendered(public / "png"),
+            workers=workers,
+            carry=dataset.carry,
+            max_excluded=dataset.max_excluded,
+        )
+    except TooManyExcluded as too_many:
+        write_excluded(too_many.index, private / "refused_reasons.csv", private / "refused.csv")
+        raise UserError(f"{too_many}; {private / 'refused.csv'} names the files, refused_reasons.csv why") from None
+    for name in ("refused.csv", "refused_reasons.csv"):
+        (private / name).unlink(missing_ok=True)
     write_index(index, public, private)
+    say(dataset, importer, index)
+
+
+def say(dataset: DataSet, importer: Importer, index: Index) -> None:
+    """What was found, and how it differs from what is known of the release."""
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(Counter(x.reason for x in index.excluded).items()))
-    logging.getLogger("mammoseg").info(
+    log.info(
         "%s: %d images of %d patients, %d files set aside%s; %d files were opened",
-        name,
+        dataset.name,
         len(index.rows),
         len({r["patient_id"] for r in index.rows}),
         len(index.excluded),
         f" ({reasons})" if reasons else "",
         index.opened,
     )
+    found = counts(index)
+    if not dataset.phantom and (other := {k: n for k, n in importer.expected.items() if found[k] != n}):
+        known = ", ".join(f"{n} {k}, here {found[k]}" for k, n in other.items())
+        log.warning("%s: this copy of the release differs from what is known of the whole: %s", dataset.name, known)
 
 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
-        dataset = study.datasets[snakemake.wildcards.dataset]
         main(
-            dataset.name,
-            dataset.importer,
-            dataset.root,
-            dataset.site,
+            study.datasets[snakemake.wildcards.dataset],
             Path(snakemake.output.index).parent,
             Path(snakemake.output.sources).parent,
             study.only_phantoms,

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -22,7 +23,8 @@ class Candidate:
     annotations : tuple of str
         Paths below the root of all files that the image's masses come from; their bytes decide whether masks are redone.
     facts : mapping of str to str
-        What the importer learnt from names and tables and needs later; values are text.
+        What the importer learnt from names and tables and needs later; values are text. `outlines` is what the masses are
+        drawn from where a table of the release holds it: its text too decides whether masks are redone.
     """
 
     image: str
@@ -49,7 +51,8 @@ class Case:
     n_masses : int or None
         Annotated masses; None where the release says nothing of this image (then it has no reference).
     extra : mapping of str to str
-        Further columns to carry along (birads, density, …), in snake_case.
+        Further columns to carry along (birads, density, …), in snake_case; only those among `CARRIED`, or named by the
+        config, leave results/private.
     """
 
     key: str
@@ -60,6 +63,16 @@ class Case:
     pixel_spacing_mm: float | None
     n_masses: int | None
     extra: Mapping[str, str] = field(default_factory=dict)
+
+
+CARRIED = frozenset(
+    {
+        "birads", "bi_rads", "density", "breast_density", "pathology", "finding", "lesion_type", "subtlety",
+        "mass_shape", "mass_margins", "calc_type", "calc_distribution", "n_calcifications", "official_split",
+        "annotation_status",
+    }
+)  # fmt: skip
+"""Further columns that identify no one and go into index.csv; the config's `carry` names more."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +91,18 @@ class Importer(ABC):
     ----------
     root : Path
         The data set's root as the config names it.
+
+    Attributes
+    ----------
+    by_design : frozenset of str
+        Reasons of files that every copy of the release holds and that are never used: they tell nothing of this copy.
+    expected : mapping of str to int
+        What is known of the whole release: files (the ones set aside included), patients, images with a mass, masses. Empty
+        where nothing is. A copy that differs is used, with a warning.
     """
+
+    by_design: frozenset[str] = frozenset()
+    expected: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, root: Path):
         self.root = Path(root)

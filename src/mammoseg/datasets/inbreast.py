@@ -5,13 +5,14 @@ import math
 import plistlib
 import re
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from pydicom.dataset import Dataset
 
 from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
 from mammoseg.datasets.masks import draw_region
-from mammoseg.datasets.sheets import read_sheet
+from mammoseg.datasets.sheets import EXCEL, read_sheet
 from mammoseg.datasets.walk import check_folder, files_below
 from mammoseg.dicom.position import pixel_spacing_mm
 from mammoseg.dicom.read import check_usable
@@ -33,6 +34,9 @@ NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 class InbreastImporter(Importer):
     """INbreast: patient = hash in the file name, masses = regions of the XML that are named "mass"."""
+
+    by_design = frozenset({"view_from_below"})
+    expected = MappingProxyType({"files": 410, "patients": 108, "images with a mass": 107, "masses": 116})
 
     def candidates(self) -> tuple[list[Candidate], list[SetAside]]:
         check_folder(self.root, EXPECTED)
@@ -98,10 +102,13 @@ class InbreastImporter(Importer):
         return [p for p in masses if _touches(p, rows, columns)]
 
     def _table(self) -> dict[int, dict[str, str]]:
-        """Rows of INbreast.csv by image id. The mirrors' tables differ in separators, and end in totals or not."""
-        tables = [p for p in files_below(self.root, ".csv") if Path(p).stem.lower() == "inbreast"]
+        """Rows of INbreast.csv, else of INbreast.xls, by image id. Tables differ in separators, and may end in totals."""
+        tables = [p for p in files_below(self.root, ".csv", *EXCEL) if Path(p).stem.lower() == "inbreast"]
+        tables.sort(key=lambda p: not p.lower().endswith(".csv"))
         if not tables:
-            log.warning("the release has no INbreast.csv: BI-RADS, density and acquisition date stay empty")
+            log.warning(
+                "the release has neither INbreast.csv nor .xls: BI-RADS, density and acquisition date stay empty"
+            )
             return {}
         path = self.root / tables[0]
         columns, rows = read_sheet(path)

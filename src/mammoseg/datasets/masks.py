@@ -39,6 +39,45 @@ def draw_region(points: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return mask
 
 
+def draw_ellipse(
+    x: float, y: float, x_radius: float, y_radius: float, angle: float, rows: int, columns: int
+) -> np.ndarray:
+    """Fill an ellipse.
+
+    Parameters
+    ----------
+    x, y : float
+        Centre: column and row, 0-based.
+    x_radius, y_radius : float
+        Half axes, pixels, before it is turned.
+    angle : float
+        By which it is turned, radians; from the x axis towards the y axis, which is clockwise as images are shown.
+    rows, columns : int
+        Size of the image.
+
+    Returns
+    -------
+    (rows, columns) array of bool
+        Pixels whose centre is inside; where there is none, the pixel nearest to the centre. Empty only if all is outside.
+
+    Raises
+    ------
+    ValueError
+        Where a number is not finite or a radius negative.
+    """
+    if not np.isfinite([x, y, x_radius, y_radius, angle]).all() or min(x_radius, y_radius) < 0:
+        raise ValueError("an ellipse needs finite numbers and radii that are not negative")
+    mask = np.zeros((rows, columns), dtype=bool)
+    reach = max(x_radius, y_radius)
+    top, bottom = (int(np.clip(v, 0, rows)) for v in (np.floor(y - reach), np.ceil(y + reach) + 1))
+    left, right = (int(np.clip(v, 0, columns)) for v in (np.floor(x - reach), np.ceil(x + reach) + 1))
+    dy, dx = np.mgrid[top:bottom, left:right] - np.array([y, x]).reshape(2, 1, 1)
+    along, across = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
+    if min(x_radius, y_radius) > 0:
+        mask[top:bottom, left:right] = (along / x_radius) ** 2 + (across / y_radius) ** 2 <= 1
+    return mask if mask.any() else draw_region(np.array([[x, y]]), rows, columns)
+
+
 def _fill(mask: np.ndarray, points: np.ndarray) -> None:
     """Set the pixels of `mask` whose centres lie inside or on a polygon.
 

@@ -30,7 +30,18 @@ def _manifest(root: Path) -> "Importer":
     return ManifestImporter(root)
 
 
-IMPORTERS: dict[str, Callable[[Path], "Importer"]] = {"inbreast": _inbreast, "oulu": _oulu, "manifest": _manifest}
+def _cdd_cesm(root: Path) -> "Importer":
+    from mammoseg.datasets.cdd_cesm import CddCesmImporter
+
+    return CddCesmImporter(root)
+
+
+IMPORTERS: dict[str, Callable[[Path], "Importer"]] = {
+    "inbreast": _inbreast,
+    "oulu": _oulu,
+    "cdd_cesm": _cdd_cesm,
+    "manifest": _manifest,
+}
 
 
 def importer_for(name: str, root: str | Path) -> "Importer":

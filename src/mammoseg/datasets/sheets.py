@@ -1,16 +1,21 @@
-"""Tables that come with a release or from a user: separator, encoding and spelling of the headers vary."""
+"""Tables that come with a release or from a user: format, separator, encoding and spelling of the headers vary."""
 
 import csv
 import io
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from mammoseg.errors import UserError
 
 SEPARATORS = ",;\t"
+EXCEL = (".xls", ".xlsx")
+MAX_LINES = 2_000_000
 
 
 def read_sheet(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Read a CSV with a header line; separator comma, semicolon or tab, UTF-8 (with or without mark) or Latin-1.
+    """Read a table with a header line: a CSV (separator comma, semicolon or tab, UTF-8 with or without mark, or Latin-1), or
+    the first sheet of an Excel file (xls, xlsx), whose whole numbers lose their ".0".
 
     Returns
     -------
@@ -25,13 +30,9 @@ def read_sheet(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         Where it is not such a table.
     """
     try:
-        text = _decoded(path.read_bytes())
-        separator = max(SEPARATORS, key=text.partition("\n")[0].count)
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+        lines = _excel(path) if path.suffix.lower() in EXCEL else _csv(path)
     except OSError as error:
         raise UserError(f"the table {path} cannot be read ({error.strerror}); check its rights") from None
-    except csv.Error as error:
-        raise UserError(f"the table {path} is not a well-formed CSV ({error}); save it as CSV again") from None
     lines = [line for line in lines if any(cell.strip() for cell in line)]
     if not lines:
         raise UserError(f"the table {path} is empty; it needs a header line")
@@ -40,6 +41,38 @@ def read_sheet(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     if repeated := sorted({c for c in columns if columns.count(c) > 1}):
         raise UserError(f"the table {path} has two columns named {repeated[0]!r}; rename one")
     return columns, [{name: line[i].strip() if i < len(line) else "" for name, i in places} for line in lines[1:]]
+
+
+def _csv(path: Path) -> list[list[str]]:
+    text = _decoded(path.read_bytes())
+    separator = max(SEPARATORS, key=text.partition("\n")[0].count)
+    try:
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise UserError(f"the table {path} is not a well-formed CSV ({error}); save it as CSV again") from None
+
+
+def _excel(path: Path) -> list[list[str]]:
+    import openpyxl  # only where there is such a file: they are not quick to import
+    import xlrd
+
+    try:
+        if path.suffix.lower() == ".xls":
+            sheet = xlrd.open_workbook(path, on_demand=True).sheet_by_index(0)
+            values: Iterable = (sheet.row_values(i) for i in range(sheet.nrows))
+        else:
+            values = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0].values
+        return [[_cell(v) for v in row] for row in islice(values, MAX_LINES)]
+    except OSError:
+        raise
+    except Exception:  # both libraries raise almost anything on what is no workbook
+        raise UserError(f"the table {path} is not an Excel file that can be read; save it as CSV") from None
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def snake_case(header: str) -> str:
