@@ -55,7 +55,7 @@ def test_a_model_overrides_single_values_of_the_training(config, schema):
         (["datasets", 0, "role"], "external", "no data set has the role train"),
         (["datasets", 0, "name"], "models", "which is a folder of ours"),
         (["datasets", 0, "phantom"], {"layout": "oulu", "patients": 9, "seed": 1, "rows": 99, "columns": 99}, "must lie below results/phantoms"),
-        (["datasets", 0, "importer"], "inbrest", "it must be one of inbreast, oulu, cdd_cesm, manifest"),
+        (["datasets", 0, "importer"], "inbrest", "it must be one of inbreast, oulu, cbis_ddsm, cdd_cesm, manifest"),
         (["augmentation", "gaussian_blur", "kernels"], [4], "it must be odd"),
         (["augmentation", "scale"], [1.3, 0.7], "config key augmentation.scale is [1.3, 0.7]; the lower value comes first"),
         (["augmentation", "gaussian_blur", "sigma"], [5, 1], "config key augmentation.gaussian_blur.sigma is [5, 1]"),

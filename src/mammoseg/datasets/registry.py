@@ -30,6 +30,12 @@ def _manifest(root: Path) -> "Importer":
     return ManifestImporter(root)
 
 
+def _cbis_ddsm(root: Path) -> "Importer":
+    from mammoseg.datasets.cbis_ddsm import CbisDdsmImporter
+
+    return CbisDdsmImporter(root)
+
+
 def _cdd_cesm(root: Path) -> "Importer":
     from mammoseg.datasets.cdd_cesm import CddCesmImporter
 
@@ -39,6 +45,7 @@ def _cdd_cesm(root: Path) -> "Importer":
 IMPORTERS: dict[str, Callable[[Path], "Importer"]] = {
     "inbreast": _inbreast,
     "oulu": _oulu,
+    "cbis_ddsm": _cbis_ddsm,
     "cdd_cesm": _cdd_cesm,
     "manifest": _manifest,
 }

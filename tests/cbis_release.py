@@ -1,0 +1,107 @@
+"""A small CBIS-DDSM at true file format: four tables, DICOM images, crops and masks, in every layout it comes in."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from dicom_files import make_dicom
+from PIL import Image
+from pydicom.uid import ImplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+UID = "1.3.6.1.4.1.9590.100.1.2"
+ROWS, COLUMNS = 200, 100
+MASS = ["patient_id", "breast_density", "left or right breast", "image view", "abnormality id", "abnormality type", "mass shape",
+        "mass margins", "assessment", "pathology", "subtlety", "image file path", "cropped image file path",
+        "ROI mask file path"]  # fmt: skip
+CALC = ["patient_id", "breast density", *MASS[2:6], "calc type", "calc distribution", *MASS[8:]]
+LAYOUTS = ("csv", "descriptive", "rest", "jpeg")
+
+
+def film(seed: int) -> np.ndarray:
+    """Digitised film, 16 bits; (ROWS, COLUMNS) uint16."""
+    return np.random.default_rng(seed).integers(100, 60000, (ROWS, COLUMNS)).astype(np.uint16)
+
+
+def box(top: int, bottom: int, left: int, right: int, shape=(ROWS, COLUMNS)) -> np.ndarray:
+    mask = np.zeros(shape, np.uint8)
+    mask[top:bottom, left:right] = 255
+    return mask
+
+
+class Cbis:
+    """Writes rows and files; `layout` is one of `LAYOUTS`."""
+
+    def __init__(self, root: Path, layout: str = "csv"):
+        self.root, self.layout = root, layout
+        self.tables: dict[tuple[str, str], list[list[str]]] = {}
+        self.series = 0
+        root.mkdir(parents=True)
+
+    def abnormality(self, patient, side, view, number, kind="mass", split="train", mask=None, film_series=None, separate=False,
+                    reversed_names=None, write=("full", "crop", "mask"), **cells) -> str:  # fmt: skip
+        """One row of a table, its mask and crop, and the image where `film_series` names none yet; the image's series."""
+        name = f"{kind.title()}-{'Training' if split == 'train' else 'Test'}_{patient}_{side}_{view}"
+        full_series = film_series or self._new_series()
+        if film_series is None and "full" in write:
+            self._write(name, full_series, "full mammogram images", 0, film(abs(hash((patient, side, view))) % 1000))
+        crop_series = self._new_series()
+        mask_series = self._new_series() if separate else crop_series
+        # Crop and mask change names between the tables, unless they lie in separate series.
+        swapped = kind == "calc" if reversed_names is None else reversed_names
+        crop_at, mask_at = (0, 0) if separate else (1, 0) if swapped else (0, 1)
+        mask = box(10, 20, 10, 20) if mask is None else mask
+        if "mask" in write:
+            self._write(f"{name}_{number}", mask_series, "ROI mask images", mask_at, mask)
+        if "crop" in write:
+            crop = film(number)[5:30, 5:25]
+            self._write(f"{name}_{number}", crop_series, "ROI mask images", crop_at, np.ascontiguousarray(crop))
+        path = {
+            "full": f"{name}/{UID}.1/{full_series}/000000.dcm",
+            "crop": f"{name}_{number}/{UID}.2/{crop_series}/{crop_at:06d}.dcm",
+            "mask": f"{name}_{number}/{UID}.2/{mask_series}/{mask_at:06d}.dcm",
+        }
+        broken = "mask" if kind == "mass" else "crop"  # a line ends inside every cell of one column
+        path[broken] += "\n"
+        values = {
+            "density": "3",
+            "shape": "OVAL",
+            "margins": "N/A",
+            "assessment": "4",
+            "pathology": "BENIGN",
+            "subtlety": "5",
+            **cells,
+        }
+        row = [patient, values["density"], side, view, str(number), "mass" if kind == "mass" else "calcification",
+               values["shape"], values["margins"], values["assessment"], values["pathology"], values["subtlety"],
+               path["full"], path["crop"], path["mask"]]  # fmt: skip
+        self.tables.setdefault((kind, split), []).append(row)
+        return full_series
+
+    def save(self) -> Path:
+        for (kind, split), rows in self.tables.items():
+            with (self.root / f"{kind}_case_description_{split}_set.csv").open("w", newline="") as f:
+                csv.writer(f, lineterminator="\n").writerows([MASS if kind == "mass" else CALC, *rows])
+        return self.root
+
+    def _new_series(self) -> str:
+        self.series += 1
+        return f"{UID}.3.{self.series}"
+
+    def _write(self, patient: str, series: str, what: str, number: int, pixels: np.ndarray) -> None:
+        folder = {
+            "csv": f"CBIS-DDSM/{patient}/{UID}.9/{series}",
+            "descriptive": f"CBIS-DDSM/{patient}/07-20-2016-DDSM-NA-9/1.000000-{what}-{series.split('.')[-1]}",
+            "rest": f"series/{series}",
+            "jpeg": f"jpeg/{series}",
+        }[self.layout]
+        name = {"csv": f"{number:06d}.dcm", "descriptive": f"1-{number + 1}.dcm", "rest": f"00000{number + 1}.dcm"}
+        path = self.root / folder / name.get(self.layout, f"1-{100 + number}.jpg")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.layout == "jpeg":
+            grey = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+            Image.fromarray(grey).save(path, quality=90)
+            return
+        ds = make_dicom(pixels, 8 * pixels.itemsize, ImplicitVRLittleEndian, SOPClassUID=SecondaryCaptureImageStorage)
+        ds.PatientID, ds.SeriesInstanceUID = patient, series  # of a view, not of a woman
+        ds.PatientOrientation = patient.split("_")[4]  # holds the view
+        ds.save_as(path, implicit_vr=True, little_endian=True, enforce_file_format=True)
