@@ -283,3 +283,54 @@ def test_another_outline_in_a_table_is_another_reference(tmp_path):
 
     before, after = index(35), index(30)
     assert [path for path in before if before[path] != after[path]] == [f"{LOW}/P1_L_DM_CC.jpg"]
+
+
+def test_only_images_of_a_subset(release):
+    for k, row in enumerate(release.rows):
+        row["birads"] = "5" if k == 2 else "4a"
+    release.save()
+    index = release.index(where={"birads": "4a"}, max_excluded=0)
+    assert len(index.rows) == 5
+    assert [x.reason for x in index.excluded] == ["left_out"]
+
+
+def test_a_link_that_leaves_the_release_is_set_aside(release, tmp_path):
+    outside = tmp_path / "outside.png"
+    image = release.root / release.rows[0]["image"]
+    image.rename(outside)
+    image.symlink_to(outside)
+    assert [x.reason for x in release.index().excluded] == ["outside_root"]
+
+
+@pytest.mark.parametrize("importer", ["inbreast", "oulu", "cbis_ddsm", "cdd_cesm"])
+def test_no_importer_follows_a_link_out_of_its_release(importer, tmp_path):
+    from cbis_release import Cbis
+    from test_importer_cdd_cesm import LOW, write_image
+
+    from mammoseg.datasets.phantom import make_release
+
+    root = tmp_path / "release"
+    if importer in ("inbreast", "oulu"):
+        make_release(root, importer, patients=2, seed=1, rows=128, columns=104)
+    elif importer == "cbis_ddsm":
+        cbis = Cbis(root)
+        for patient in ("P_00001", "P_00002"):
+            cbis.abnormality(patient, "LEFT", "CC", 1)
+        cbis.save()
+    else:
+        for name in ("P1_L_DM_CC", "P2_L_DM_CC"):
+            write_image(root / LOW / f"{name}.jpg")
+        (root / "annotations.csv").write_text("Image_name,Findings\nP1_L_DM_CC,mass\n")
+        (root / "segmentations.csv").write_text("#filename,region_shape_attributes\n")
+
+    def index():
+        how = {"dataset": "d", "site": "s", "key": KEY, "code": CODE, "seen": [], "rendered_sha256": {}.get}
+        return index_release(importer_for(importer, root), **how)
+
+    before = index()
+    victim = root / before.sources[0]["path"]
+    victim.rename(tmp_path / "outside")
+    victim.symlink_to(tmp_path / "outside")
+    after = index()
+    assert len(after.rows) == len(before.rows) - 1
+    assert "outside_root" in {x.reason for x in after.excluded}

@@ -38,7 +38,7 @@ def sha256(path: str | os.PathLike) -> str:
 
 
 CODECS = (
-    "imagecodecs", "opencv-python-headless", "pillow", "pydicom", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle",
+    "highdicom", "imagecodecs", "opencv-python-headless", "pillow", "pydicom", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle",
     "python-gdcm",
 )  # fmt: skip
 """Libraries that turn stored bytes into pixels and resize them: another version may give other pixels."""

@@ -15,11 +15,13 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
 from mammoseg.datasets.importer import CARRIED, Candidate, Case, Importer, SetAside
 from mammoseg.datasets.pictures import is_picture, picture_size
+from mammoseg.datasets.walk import inside
 from mammoseg.dicom.read import read_header
 from mammoseg.dicom.voi_lut import windowing_of
 from mammoseg.errors import Unusable, UserError
@@ -36,6 +38,7 @@ COLUMNS = (
 )  # fmt: skip
 SOURCES = ("image_id", "path", "annotations", "facts", "patient_id", "patient", "sha256")
 PATIENTS = ("patient_id", "patient")
+LEFT_OUT = "left_out"
 NUMBER = re.compile(r"[-+]?\d*\.?\d+")
 PART = 64
 """Files that one piece of work opens: a header takes a millisecond, sharing out a piece of work a tenth of that."""
@@ -78,6 +81,7 @@ def index_release(
     workers: int = 1,
     carry: Collection[str] = (),
     max_excluded: float = 1.0,
+    where: Mapping[str, str] = MappingProxyType({}),
 ) -> Index:
     """Index a release, opening only what changed.
 
@@ -102,6 +106,8 @@ def index_release(
         Columns of the release to carry along besides those that are known to identify no one.
     max_excluded : float
         Share of the files, 0 to 1, that may be set aside for a fault of theirs.
+    where : mapping of str to str
+        Only images whose further columns have these values are taken; the others are no fault of the release.
 
     Raises
     ------
@@ -130,6 +136,8 @@ def index_release(
         index.seen.append(entry)
         if "reason" in entry.outcome:
             index.excluded.append(SetAside(entry.image, entry.outcome["reason"], entry.outcome["explanation"]))
+        elif any(entry.outcome["extra"].get(column) != value for column, value in where.items()):
+            index.excluded.append(SetAside(entry.image, LEFT_OUT, "the config's `where` asks for other images"))
         elif entry.id in taken:
             index.excluded.append(SetAside(entry.image, "duplicate", "another file of the release is the same image"))
         else:
@@ -138,7 +146,7 @@ def index_release(
     index.rows.sort(key=lambda r: r["image_id"])
     index.sources.sort(key=lambda r: r["image_id"])
     index.excluded.sort(key=lambda x: (x.path, x.reason))
-    faulty = [x for x in index.excluded if x.reason not in importer.by_design]
+    faulty = [x for x in index.excluded if x.reason not in {*importer.by_design, LEFT_OUT}]
     why = (
         ", ".join(f"{reason} ({n})" for reason, n in Counter(x.reason for x in faulty).most_common(3))
         or "there is none"
@@ -243,6 +251,10 @@ def _look_at_all(importer: Importer, code: str, part: Sequence[tuple[Candidate, 
 
 
 def _look_at(importer: Importer, code: str, candidate: Candidate, known: Seen | None) -> Seen | SetAside:
+    if not all(inside(importer.root, path) for path in (candidate.image, *candidate.annotations)):
+        return SetAside(
+            candidate.image, "outside_root", "it, or a file of its annotations, is a link that leaves the data root"
+        )
     try:
         stamp = _stamp(importer.root / candidate.image)
         annotations = [_annotation(importer.root, path, known) for path in candidate.annotations]

@@ -7,7 +7,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jsonschema
@@ -52,6 +52,7 @@ class DataSet:
     phantom: Mapping | None
     carry: tuple[str, ...] = ()
     max_excluded: float = 0.2
+    where: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -312,6 +313,7 @@ def _dataset(entry: Mapping, config: Mapping) -> DataSet:
         phantom=entry.get("phantom"),
         carry=tuple(entry.get("carry", ())),
         max_excluded=entry.get("max_excluded", DataSet.max_excluded),
+        where=entry.get("where", {}),
     )
 
 

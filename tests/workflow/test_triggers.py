@@ -42,7 +42,7 @@ OTHER = {
     "augmentation.gaussian_blur.kernels": [3, 5], "augmentation.median_blur.kernels": [3, 5],
     "training.schedule.milestones": [1], "training.precision": "bf16-mixed", "training.schedule.policy": "one_cycle",
     "models[].encoder": "resnet18", "models[].decoder": "fpn", "models[].stem": "gmic", "models[].weights": "random",
-    "datasets[].root": "data/elsewhere", "datasets[].role": "predict", "datasets[].importer": "manifest", "datasets[].listing": False,
+    "datasets[].carry": ["x"], "datasets[].where": {"birads": "1"}, "datasets[].max_excluded": 0.5, "datasets[].root": "data/elsewhere", "datasets[].role": "predict", "datasets[].importer": "manifest", "datasets[].listing": False,
 }  # fmt: skip
 """Values for the keys to which the general rule of `another` does not apply."""
 GIVEN = {

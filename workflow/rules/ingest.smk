@@ -47,6 +47,7 @@ rule index_dataset:
             site=STUDY.datasets[w.dataset].site,
             carry=STUDY.datasets[w.dataset].carry,
             max_excluded=STUDY.datasets[w.dataset].max_excluded,
+            where=dict(STUDY.datasets[w.dataset].where),
             only_phantoms=STUDY.only_phantoms,
             release=release(w.dataset),
         ),

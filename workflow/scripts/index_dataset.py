@@ -46,6 +46,7 @@ def main(dataset: DataSet, public: Path, private: Path, only_phantoms: bool, cod
             workers=workers,
             carry=dataset.carry,
             max_excluded=dataset.max_excluded,
+            where=dataset.where,
         )
     except TooManyExcluded as too_many:
         write_excluded(too_many.index, private / "refused_reasons.csv", private / "refused.csv")

@@ -4,18 +4,18 @@ import logging
 import math
 import os
 from collections import defaultdict
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset
 
 from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
-from mammoseg.datasets.masks import components, count_components, read_mask
+from mammoseg.datasets.masks import components, count_components, read_mask, read_segmentation
 from mammoseg.datasets.pictures import is_picture, picture_size
 from mammoseg.datasets.sheets import read_sheet
+from mammoseg.datasets.walk import inside
 from mammoseg.dicom.position import laterality_and_view, pixel_spacing_mm
-from mammoseg.dicom.read import check_usable
+from mammoseg.dicom.read import check_usable, read_header
 from mammoseg.dicom.values import text
 from mammoseg.errors import Unusable, UserError
 
@@ -100,8 +100,15 @@ class ManifestImporter(Importer):
         """All masks of a row together: files may overlap, and one mass may be given twice."""
         mask = np.zeros((rows, columns), dtype=bool)
         for path in candidate.annotations:
-            mask |= read_mask(self.root / path, rows, columns)
+            if is_picture(path):
+                mask |= read_mask(self.root / path, rows, columns)
+            else:
+                mask |= read_segmentation(self.root / path, self._uid(candidate.image), rows, columns)
         return mask
+
+    def _uid(self, image: str) -> str:
+        """SOP instance UID of an image; empty for a picture."""
+        return "" if is_picture(image) else text(read_header(self.root / image), "SOPInstanceUID")
 
     def _candidate(self, image: str, row: dict[str, str]) -> Candidate:
         """Check one row of the table; Unusable where it cannot be used."""
@@ -115,28 +122,13 @@ class ManifestImporter(Importer):
             raise Unusable("bad_pixel_spacing", "its pixel spacing in the manifest is not a positive number")
         masks = tuple(_tidy(m) for m in row.get("mask", "").split(MASK_SEPARATOR) if m.strip())
         for path, what in ((image, "file"), *((m, "mask") for m in masks)):
-            if not self._inside(path):
+            if not inside(self.root, path):
                 raise Unusable("outside_root", "a path in its row leaves the manifest's folder")
             if not os.path.isfile(self.root / path):  # never raises, however odd the path
                 raise Unusable(f"missing_{what}", "a file that its row in the manifest names does not exist")
-        if not all(is_picture(m) for m in masks):
-            raise Unusable("bad_mask", "a mask in the manifest is none of PNG, TIFF and JPEG")
+        if not all(is_picture(m) or m.lower().endswith(".dcm") for m in masks):
+            raise Unusable("bad_mask", "a mask in the manifest is none of PNG, TIFF, JPEG and DICOM SEG (.dcm)")
         return Candidate(image, masks, row)
-
-    def _inside(self, path: str) -> bool:
-        """Whether a path stays in the manifest's folder, links followed."""
-        if os.path.isabs(path) or "\0" in path:
-            return False
-        folder, name = os.path.split(os.path.join(self.root, path))
-        real = os.path.join(_real(folder), name)  # a million images lie in few folders
-        if os.path.islink(real):
-            real = os.path.realpath(real)
-        return real.startswith(os.path.join(_real(str(self.root)), ""))
-
-
-@lru_cache(maxsize=4096)
-def _real(folder: str) -> str:
-    return os.path.realpath(folder)
 
 
 def _tidy(path: str) -> str:

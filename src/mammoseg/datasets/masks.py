@@ -5,8 +5,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
 
 from mammoseg.datasets.pictures import decode_picture, picture_size
+from mammoseg.dicom.values import items
 from mammoseg.errors import Unusable
 
 LOSSY = frozenset({".jpg", ".jpeg"})
@@ -147,6 +150,65 @@ def read_mask(path: str | os.PathLike, rows: int, columns: int) -> np.ndarray:
     if array.ndim == 3:
         array = array[..., : 3 if array.shape[2] >= 3 else 1].max(axis=2)
     return array >= 128 if path.suffix.lower() in LOSSY else array > 0
+
+
+def read_segmentation(path: str | os.PathLike, image: str, rows: int, columns: int) -> np.ndarray:
+    """Read the masses of one image from a DICOM SEG.
+
+    Parameters
+    ----------
+    image : str
+        SOP instance UID of the image; empty for a picture, to which any segmentation of one image may belong.
+
+    Returns
+    -------
+    (rows, columns) array of bool
+        The segments whose label or type names a mass; all segments where none does.
+
+    Raises
+    ------
+    Unusable
+        ``bad_mask`` where it cannot be read or is of other images, ``mask_size`` where it is not of the image's size.
+    """
+    from highdicom.seg import Segmentation  # only where there is such a file: it is not quick to import
+
+    try:
+        seg = Segmentation.from_dataset(_with_thickness(pydicom.dcmread(path)), copy=False)
+        sources = [uid for _, _, uid in seg.get_source_image_uids()]
+        size = seg.Rows, seg.Columns
+        numbers = [n for n in seg.segment_numbers if "mass" in _says(seg.get_segment_description(n))]
+    except Exception:  # pydicom and highdicom raise almost anything on damaged files; their texts quote values
+        raise Unusable("bad_mask", "a mask is no DICOM SEG, or damaged") from None
+    if (image and image not in sources) or (len(set(sources)) > 1 and not image):
+        raise Unusable("bad_mask", "a mask, a DICOM SEG, belongs to another image")
+    if size != (rows, columns):
+        raise Unusable(
+            "mask_size", f"a mask has {size[0]} x {size[1]} pixels (rows x columns), its image {rows} x {columns}"
+        )
+    try:
+        planes = seg.get_pixels_by_source_instance(
+            [image or sources[0]],
+            segment_numbers=numbers or list(seg.segment_numbers),
+            ignore_spatial_locations=True,
+            assert_missing_frames_are_empty=True,
+        )
+    except Exception:
+        raise Unusable("bad_mask", "a mask, a DICOM SEG, cannot be decoded") from None
+    return (planes[0] >= 0.5).any(axis=2)
+
+
+def _with_thickness(dataset: Dataset) -> Dataset:
+    """Highdicom wants the thickness of a slice, which a segmentation of a projection need not have."""
+    for group in items(dataset, "SharedFunctionalGroupsSequence"):
+        for measures in items(group, "PixelMeasuresSequence"):
+            if "SliceThickness" not in measures:
+                measures.SliceThickness = 1
+    return dataset
+
+
+def _says(segment) -> str:
+    """What a segment is called, in lower case."""
+    return f"{segment.segment_label} {segment.segmented_property_type.meaning}".lower()
 
 
 def components(mask: np.ndarray) -> list[np.ndarray]:

@@ -1,7 +1,8 @@
-"""Finding the files of a release, in an order that does not depend on the disk."""
+"""Finding the files of a release, in an order that does not depend on the disk, and none outside of it."""
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from mammoseg.errors import UserError
@@ -25,3 +26,19 @@ def check_folder(root: Path, expected: str) -> None:
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise UserError(f"data root {root} {what}; expected there: {expected}")
+
+
+def inside(root: Path, path: str) -> bool:
+    """Whether a path below `root` stays there, links followed: no table and no link leads to a file of somebody else."""
+    if os.path.isabs(path) or "\0" in path:
+        return False
+    folder, name = os.path.split(os.path.join(root, path))
+    real = os.path.join(_real(folder), name)  # a million images lie in few folders
+    if os.path.islink(real):
+        real = os.path.realpath(real)
+    return real.startswith(os.path.join(_real(str(root)), ""))
+
+
+@lru_cache(maxsize=4096)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
