@@ -192,8 +192,8 @@ def test_mask_of_another_size(archive):
     [
         (b"", "is empty"),
         (b"image,patient\n", "a header line and no image"),
-        (b"image,person\na.png,P1\n", "no column 'patient'; it has image, person"),
-        (b"file;patient\na.png;P1\n", "no column 'image'; it has file, patient"),
+        (b"image,person\na.png,P1\n", "no column 'patient'; its first line must hold"),
+        (b"file;patient\na.png;P1\n", "no column 'image'; its first line must hold"),
         (b"image,patient,Image\na.png,P1,b.png\n", "two columns named 'image'"),
         (b'image,patient\n"a.png,P1\n', "not a well-formed CSV"),
         (b"image,patient\na\0.png,P1\n", None),

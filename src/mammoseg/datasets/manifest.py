@@ -48,7 +48,10 @@ class ManifestImporter(Importer):
         columns, rows = read_sheet(self.table)
         for column in REQUIRED:
             if column not in columns:
-                raise UserError(f"the manifest {self.table} has no column {column!r}; it has {', '.join(columns)}")
+                # Its own headers are not quoted: even they may name somebody.
+                raise UserError(
+                    f"the manifest {self.table} has no column {column!r}; its first line must hold image and patient"
+                )
         if not rows:
             raise UserError(f"the manifest {self.table} has a header line and no image")
         patients = defaultdict(set)
