@@ -1,6 +1,8 @@
 """A dry run of every config and every profile, exact once `plan` has run; and the light footprint of planning."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -8,7 +10,9 @@ from collections import Counter
 import cv2
 import numpy as np
 import pytest
+from cbis_release import Cbis
 from conftest import ROOT
+from test_importer_cdd_cesm import CIRCLE, LOW, write_image
 
 from mammoseg.datasets.phantom import make_release
 from mammoseg.files import write_csv
@@ -22,13 +26,28 @@ def data(tmp_path_factory):
     """Releases under the names that the configs use."""
     root = tmp_path_factory.mktemp("data")
     make_release(root / "OUDSM", "oulu", patients=12, seed=1, rows=128, columns=104)
-    make_release(root / "INbreast Release 1.0", "inbreast", patients=2, seed=2, rows=128, columns=104)
+    make_release(root / "INbreast Release 1.0", "inbreast", patients=8, seed=2, rows=128, columns=104)
+    cbis = Cbis(root / "CBIS-DDSM")
+    for p in range(12):
+        cbis.abnormality(f"P_{p:05d}", "LEFT", "CC", 1, split="test" if p > 9 else "train")
+    cbis.save()
+    for p in range(12):
+        write_image(root / "CDD-CESM" / LOW / f"P{p}_L_DM_CC.jpg")
+    names = [f"P{p}_L_DM_CC" for p in range(12)]
+    findings = "".join(f"{n},mass\n" for n in names)
+    (root / "CDD-CESM/annotations.csv").write_text(f"Image_name,Findings\n{findings}")
+    circle = json.dumps(CIRCLE).replace('"', '""')
+    regions = "".join(f'{n}.jpg,"{circle}"\n' for n in names)
+    (root / "CDD-CESM/segmentations.csv").write_text(f"#filename,region_shape_attributes\n{regions}")
     rows = []
     for p in range(12):
         cv2.imwrite(str(root / f"{p}.png"), np.arange(64 * 64, dtype=np.uint16).reshape(64, 64))
         cv2.imwrite(str(root / f"{p}_mask.png"), np.eye(64, dtype=np.uint8) * 255)
         rows.append({"image": f"{p}.png", "mask": f"{p}_mask.png", "patient": f"p{p}"})
     write_csv(root / "manifest.csv", ("image", "mask", "patient"), rows)
+    (root / "ours").mkdir()
+    for path in (*root.glob("*.png"), root / "manifest.csv"):
+        shutil.copy(path, root / "ours")
     return root
 
 
@@ -58,6 +77,13 @@ def test_a_config_is_planned_exactly(config, data, tmp_path):
     assert jobs["index_dataset"] == jobs["assign_folds"] == 0
     assert jobs["write_report"] == jobs["summarise_scores"] == jobs["pack_training"] == 1
     assert jobs["render_png"] == jobs["inject_voi_lut"] > 0
+
+
+def test_every_ready_study_has_a_page():
+    pages = {p.stem for p in (ROOT / "docs/studies").glob("*.md")}
+    assert {p.stem for p in (ROOT / "config/examples").glob("*.yaml") if not p.stem.startswith("cdd_cesm_")} == pages
+    for page in pages:
+        assert f"config/examples/{page}.yaml" in (ROOT / f"docs/studies/{page}.md").read_text()
 
 
 @pytest.fixture(scope="module")
