@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from mammoseg.augmentation import derive_seed
+from mammoseg.batch_dice import dice_per_image
 from mammoseg.device_augmentation import augment_batch
 from mammoseg.errors import UserError
 from mammoseg.fold_data import Batch, TimedLoader
 from mammoseg.fold_model import FoldModel
 from mammoseg.losses import CombinedLoss, FocalTverskyLoss
-from mammoseg.metrics import dice_per_image
 from mammoseg.time_left import duration
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
