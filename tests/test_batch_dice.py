@@ -17,7 +17,7 @@ def random_pairs():
 
 
 def test_dice_per_image_is_dice_of_each_image():
-    pairs = list(random_pairs()) + [(np.zeros((40, 53), bool), np.zeros((40, 53), bool))]
+    pairs = [*random_pairs(), (np.zeros((40, 53), bool), np.zeros((40, 53), bool))]
     logits = torch.tensor(np.stack([np.where(p, 0.0, -0.01) for p, _ in pairs]))[:, None]
     target = torch.tensor(np.stack([r for _, r in pairs]))[:, None].float()
     expected = [dice(p, r) for p, r in pairs]
