@@ -77,12 +77,12 @@ def test_every_case(release, caplog):
         found = cases(release)
     got = {n: (c.patient, c.laterality, c.view, c.n_masses, *c.extra.values()) for n, c in found.items()}
     assert got == {
-        "P1_L_DM_CC.jpg": ("1", "L", "CC", 2, "mass", "3$2", "B", "benign"),
-        "P1_L_DM_MLO.jpg": ("1", "L", "MLO", 1, "mass_and_other", "5", "", "malignant"),
-        "P2_R_DM_CC.jpg": ("2", "R", "CC", 0, "normal", "1", "C", "normal"),
-        "P2_R_DM_MLO.jpg": ("2", "R", "MLO", 0, "other", "4", "C", "benign"),
-        "P3_R_DM_CC.jpg": ("3", "R", "CC", None, "mass", "3", "A", "benign"),
-        "P9_L_DM_CC.jpg": ("9", "L", "CC", None, "", "", "", ""),
+        "P1_L_DM_CC.jpg": ("P1", "L", "CC", 2, "mass", "3$2", "B", "benign"),
+        "P1_L_DM_MLO.jpg": ("P1", "L", "MLO", 1, "mass_and_other", "5", "", "malignant"),
+        "P2_R_DM_CC.jpg": ("P2", "R", "CC", 0, "normal", "1", "C", "normal"),
+        "P2_R_DM_MLO.jpg": ("P2", "R", "MLO", 0, "other", "4", "C", "benign"),
+        "P3_R_DM_CC.jpg": ("P3", "R", "CC", None, "mass", "3", "A", "benign"),
+        "P9_L_DM_CC.jpg": ("P9", "L", "CC", None, "", "", "", ""),
     }
     assert all(c.pixel_spacing_mm is None for c in found.values())
     assert "1 images are not in the table of findings" in caplog.text

@@ -24,7 +24,7 @@ EXPECTED = (
     "the CDD-CESM release, with images like P10_L_DM_CC.jpg, Radiology_hand_drawn_segmentations_v2.csv and "
     "Radiology-manual-annotations (csv or xlsx)"
 )
-NAME = re.compile(r"P(?P<patient>\d+)_(?P<side>[LR])_(?P<kind>DM|CM)_(?P<view>[A-Z]+)\.jpe?g", re.IGNORECASE)
+NAME = re.compile(r"(?P<patient>P\d+)_(?P<side>[LR])_(?P<kind>DM|CM)_(?P<view>[A-Z]+)\.jpe?g", re.IGNORECASE)
 MASS = re.compile(r"(?<!non)(?<!non[ -])\bmass(es)?\b", re.IGNORECASE)
 FINDING_COLUMNS = ("findings", "birads", "breast_density_acr", "pathology_classification_follow_up")
 OTHER = re.compile(r"asymmetr|distortion|edema|calcif|duct|scar|thicken|tortuous|retraction|non.mass", re.IGNORECASE)
@@ -52,7 +52,7 @@ class CddCesmImporter(Importer):
             else:
                 row = findings.get(stem)
                 facts = {
-                    "patient": name["patient"],
+                    "patient": name["patient"].upper(),
                     "laterality": name["side"].upper(),
                     "view": name["view"].upper(),
                     "outlines": json.dumps(regions.get(stem, [])),
