@@ -2,8 +2,8 @@
 
     python benchmarks/decoders.py
 
-One 3328 x 2560, 12-bit phantom with noise; the quickest of three, one core, one thread. Decoders that are not dependencies (pyjpegls,
-pylibjpeg-libjpeg) are measured where they are installed.
+One 3328 x 2560, 12-bit phantom with noise; the quickest of three, one core, one thread. Decoders that are no dependencies
+of ours (pylibjpeg-libjpeg) are measured where they are installed.
 """
 
 import os
