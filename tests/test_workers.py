@@ -66,3 +66,14 @@ def threads(_):
 
 def test_threads_are_pinned_to_one():
     assert in_processes(threads, [(0,), (1,)], 2, lost) == [{1}, {1}]
+
+
+def use(megabytes):
+    return int(np.ones(megabytes * 1_000_000, np.uint8)[-1])
+
+
+def test_what_the_parent_holds_is_not_counted(monkeypatch):
+    held = np.ones(300_000_000, np.uint8)
+    monkeypatch.setattr(workers, "MEMORY", 200_000_000)
+    assert in_processes(use, [(50,), (150,), (250,)], 2, lambda m: ("lost", m)) == [1, 1, ("lost", 250)]
+    assert held[0]

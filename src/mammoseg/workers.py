@@ -1,5 +1,6 @@
 """Work shared out to processes that may die: bounded in threads, memory and time, so that a bad file costs itself alone."""
 
+import gc
 import resource
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -7,12 +8,13 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing import get_context
+from pathlib import Path
 
 import cv2
 from threadpoolctl import threadpool_limits
 
 MEMORY = 2_000_000_000
-"""Bytes of memory that a process may have. The largest image that is let in takes a third of it."""
+"""Bytes that a process may take besides what it is born with. The largest image that is let in takes a third of it."""
 SECONDS = 300
 """Time for one piece of work; a decoder that takes longer is taken to hang."""
 
@@ -65,6 +67,7 @@ def _pooled(work, todo: Mapping[int, tuple], workers: int, done) -> dict[int, ob
     """What was made until all was, or until a process died."""
     made: dict[int, object] = {}
     if todo:
+        gc.freeze()  # a child that looked for garbage among what its parent holds would copy it all
         fork = get_context("fork")
         pool = ProcessPoolExecutor(min(workers, len(todo)), fork, _begin, (work,))
         with pool, suppress(BrokenProcessPool):
@@ -87,9 +90,15 @@ def _begin(work: Callable[..., object]) -> None:
     global _work
     _work = work
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
+    limit = _data() + MEMORY
+    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, whatever library it is in
+
+
+def _data() -> int:
+    """Bytes of data of this process, as RLIMIT_DATA counts them: an index of a million files is born with gigabytes."""
+    return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
 
 
 def _bounded(arguments: tuple):
