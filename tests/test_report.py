@@ -99,6 +99,22 @@ def study(tmp_path):
             }
             | {"dice_mean": "0.3012", "dice_sd": "0.1", "iou_mean": "0.2", "iou_sd": "0.1"}
         ],
+        "comparisons": [
+            {
+                "dataset": "site-a",
+                "part": "holdout",
+                "model_a": "m<1>",
+                "model_b": "n",
+                "contrast": "decoder",
+                "n_patients": 6,
+                "difference": "0.0412",
+                "low": "-0.01",
+                "high": "0.09",
+                "p_holm": "0.03",
+                "p_equivalence": "",
+                "verdict": "m<1> is better",
+            }
+        ],
         "normal_images": [
             {"dataset": "site-a", "part": "holdout", "model": "m<1>", "n_images": 2, "n_patients": 2}
             | {"specificity": "0.500000", "false_positives_per_image": "1.250000"}
@@ -152,6 +168,14 @@ def page(tmp_path):
         return Page((tmp_path / "report.html").read_text(encoding="utf-8"))
 
     return make
+
+
+def test_comparisons_are_told_with_interval_and_verdict(study, page):
+    text = page(study()).text
+    assert "+0.041" in text
+    assert "-0.010 to +0.090" in text
+    assert "m<1> is better" in text
+    assert "Do the models differ?" not in page(study(comparisons=[])).text
 
 
 def test_one_file_needs_nothing_else(study, page):
@@ -247,7 +271,8 @@ def test_files_not_used_are_counted_by_reason(study, page):
 
 
 def test_a_study_without_holdout_normals_or_figures_is_still_a_page(study, page):
-    made = page(study(segmentation=[segmentation_row("out_of_fold")], baseline=[], normal_images=[], figures=[]))
+    nothing = dict.fromkeys(("baseline", "comparisons", "normal_images", "figures"), [])
+    made = page(study(segmentation=[segmentation_row("out_of_fold")], **nothing))
     assert {"results", "cohort", "unused", "costs", "config"} == made.ids
     assert page(study(segmentation=[])).text.count("No image with a mass was scored.") == 1
 

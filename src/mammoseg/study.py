@@ -218,6 +218,9 @@ class Study:
             "seed": self.seed,
         }
 
+    def statistics_recipe(self) -> dict:
+        return {**self.config["statistics"], "seed": self.seed}
+
     def _check_values(self) -> None:
         """What a schema cannot say."""
         for step, value in self.augmentation.items():

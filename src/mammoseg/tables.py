@@ -74,7 +74,7 @@ def segmentation_rows(scores: Scores, models: Models, datasets: DataSets, requir
     """
     published = published_table()
     rows = []
-    for dataset, part, model, cases in _groups(scores, models, datasets):
+    for dataset, part, model, cases in groups(scores, models, datasets):
         cases = [c for c in cases if c["dice"] not in ("", None) and (has_mass(c) or not require_mass)]
         if not cases:
             continue
@@ -107,7 +107,7 @@ def normal_image_rows(scores: Scores, models: Models, datasets: DataSets) -> lis
     Specificity is the share of these images without a predicted region; a false positive is a predicted region.
     """
     rows = []
-    for dataset, part, model, cases in _groups(scores, models, datasets):
+    for dataset, part, model, cases in groups(scores, models, datasets):
         regions = [int(c["predicted_regions"]) for c in cases if not has_mass(c)]
         if not regions:
             continue
@@ -152,7 +152,7 @@ def notes(scores: Scores, models: Models, datasets: DataSets, require_mass: bool
         "Dice and IoU per image, mean ± sample SD over images"
         + (" with a mass; images without one are scored apart (normal_images)." if require_mass else ".")
     )
-    parts = {part for _, part, _, _ in _groups(scores, models, datasets)}
+    parts = {part for _, part, _, _ in groups(scores, models, datasets)}
     if "out_of_fold" in parts:
         said.append(
             "out_of_fold: every image of the training part is predicted by the one fold that was not trained on it."
@@ -162,7 +162,7 @@ def notes(scores: Scores, models: Models, datasets: DataSets, require_mass: bool
             "holdout and external: predicted by the ensemble of all folds; no fold was trained on these patients."
         )
     if any(
-        counterpart(published_table(), models[m], p, d, datasets[d]) for d, p, m, _ in _groups(scores, models, datasets)
+        counterpart(published_table(), models[m], p, d, datasets[d]) for d, p, m, _ in groups(scores, models, datasets)
     ):
         said.append(
             "Published values: Isosalo et al., Proc. SPIE 12037 (2022), Table 2: OUDSM beside the holdout, INbreast beside "
@@ -170,7 +170,7 @@ def notes(scores: Scores, models: Models, datasets: DataSets, require_mass: bool
         )
     undefined = {
         (dataset, case["image_id"])
-        for dataset, _, _, cases in _groups(scores, models, datasets)
+        for dataset, _, _, cases in groups(scores, models, datasets)
         for case in cases
         if case["dice"] in ("", None) and (has_mass(case) or not require_mass)
     }
@@ -256,7 +256,7 @@ def decimals(value: float, places: int = 6) -> str:
     return "" if math.isnan(value) else f"{value:.{places}f}"
 
 
-def _groups(scores: Scores, models: Models, datasets: DataSets) -> list[tuple[str, str, str, list[Mapping]]]:
+def groups(scores: Scores, models: Models, datasets: DataSets) -> list[tuple[str, str, str, list[Mapping]]]:
     """(data set, part, model, cases) in the order of the tables: part, data set, model."""
     grouped = [
         (dataset, part, model, [c for c in scores.get((dataset, model), ()) if c["part"] == part])

@@ -87,3 +87,37 @@ rule summarise_scores:
         "writing the tables"
     script:
         "../scripts/summarise_scores.py"
+
+
+rule compare_models:
+    input:
+        plan=planned,
+        checked=f"{R}/leakage/tested.json",
+        scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
+        models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
+    output:
+        comparisons=report(f"{R}/tables/comparisons.csv", caption="../report/comparisons.rst", category="Tables"),
+        md=f"{R}/tables/comparisons.md",
+        intervals=f"{R}/tables/intervals.csv",
+    log:
+        f"{R}/logs/compare_models.log",
+    benchmark:
+        f"{R}/benchmarks/compare_models.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        recipe=stage(
+            "compare_models",
+            require_mass=STUDY.splits["require_mass"],
+            datasets=STUDY.dataset_facts(SCORED),
+            models=MODELS,
+            statistics=STUDY.statistics_recipe(),
+        ),
+    message:
+        "comparing the models"
+    script:
+        "../scripts/compare_models.py"

@@ -88,6 +88,7 @@ rule write_report:
         models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
         scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
         segmentation=f"{R}/tables/segmentation.csv",
+        comparisons=f"{R}/tables/comparisons.csv",
         normal_images=f"{R}/tables/normal_images.csv",
         costs=f"{R}/tables/costs.csv",
         baseline=f"{R}/tables/baseline.csv",

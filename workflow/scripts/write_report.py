@@ -74,7 +74,7 @@ if __name__ == "__main__":
         main(
             study.config,
             json.loads(snakemake.params.recipe),
-            {t: Path(given[t]) for t in ("segmentation", "normal_images", "costs", "baseline")},
+            {t: Path(given[t]) for t in ("segmentation", "comparisons", "normal_images", "costs", "baseline")},
             Path(given.splits),
             Path(given.plan),
             [Path(i) for i in given.indexes],

@@ -35,7 +35,7 @@ class StudyRecord:
     Attributes
     ----------
     title : str
-    segmentation, baseline, normal_images, costs : rows of the tables of those names
+    segmentation, comparisons, baseline, normal_images, costs : rows of the tables of those names
     notes, warnings : sequence of str
         From `tables.notes` and `tables.warnings`.
     models, datasets
@@ -56,6 +56,7 @@ class StudyRecord:
 
     title: str
     segmentation: Rows
+    comparisons: Rows
     baseline: Rows
     normal_images: Rows
     costs: Rows

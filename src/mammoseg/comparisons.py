@@ -1,0 +1,145 @@
+"""Whether models differ: intervals of their means, paired tests and equivalence tests between them, over patients."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+from mammoseg.statistics import equivalence, holm, mean_interval, paired_test
+from mammoseg.tables import DataSets, Models, Scores, decimals, groups, has_mass, weights_in_words
+
+INTERVALS = ("dataset", "part", "model", "n_images", "n_patients", "dice_mean", "dice_low", "dice_high")
+COMPARISONS = (
+    "dataset", "part", "model_a", "model_b", "contrast", "n_images", "n_patients", "difference", "low", "high", "p", "p_holm",
+    "rank_biserial", "margin", "p_equivalence", "verdict",
+)  # fmt: skip
+HEADINGS = {
+    "part": "part", "model_a": "A", "model_b": "B", "contrast": "they differ in", "n_patients": "patients",
+    "difference": "A − B", "low": "low", "high": "high", "p_holm": "p (Holm)", "p_equivalence": "p (equivalence)",
+    "verdict": "verdict",
+}  # fmt: skip
+"""Columns of the readable table."""
+
+Cases = Mapping[str, Mapping[str, tuple[float, str]]]
+"""Model → image_id → Dice and patient_id."""
+
+
+def interval_rows(
+    scores: Scores, models: Models, datasets: DataSets, require_mass: bool, recipe: Mapping
+) -> list[dict]:
+    """Mean Dice of each model with its confidence interval, by `INTERVALS`, values as text.
+
+    Parameters
+    ----------
+    scores, models, datasets, require_mass
+        As `tables.segmentation_rows`.
+    recipe : mapping
+        Config `statistics`, and ``seed``.
+    """
+    rows = []
+    for dataset, part, cases in _parts(scores, models, datasets, require_mass):
+        for model, dice in cases.items():
+            values, patients = zip(*dice.values(), strict=True)
+            found = mean_interval(values, patients, 1 - recipe["alpha"], recipe["resamples"], recipe["seed"])
+            rows.append(
+                {
+                    "dataset": dataset, "part": part, "model": model, "n_images": len(values), "n_patients": len({*patients}),
+                    "dice_mean": decimals(found.estimate), "dice_low": decimals(found.low), "dice_high": decimals(found.high),
+                }
+            )  # fmt: skip
+    return rows
+
+
+def comparison_rows(
+    scores: Scores, models: Models, datasets: DataSets, require_mass: bool, recipe: Mapping
+) -> list[dict]:
+    """Every pair of models on the images that both were scored on, by `COMPARISONS`, values as text.
+
+    Difference of the mean Dice with a bootstrap interval over patients; Wilcoxon's test on patient means, corrected by Holm over
+    the pairs of one data set and part; equivalence within ±margin. A test that is not significant shows no equality: hence both.
+
+    Parameters
+    ----------
+    As `interval_rows`.
+    """
+    rows = []
+    for dataset, part, cases in _parts(scores, models, datasets, require_mass):
+        of_part = []
+        for a, b in combinations(cases, 2):
+            images = sorted(cases[a].keys() & cases[b].keys())
+            if not images:
+                continue
+            one, other = ([cases[m][i][0] for i in images] for m in (a, b))
+            patients = [cases[a][i][1] for i in images]
+            differences = [x - y for x, y in zip(one, other, strict=True)]
+            difference = mean_interval(differences, patients, 1 - recipe["alpha"], recipe["resamples"], recipe["seed"])
+            test = paired_test(one, other, patients)
+            same = equivalence(one, other, patients, recipe["margin"], recipe["alpha"])
+            of_part.append(
+                {
+                    "dataset": dataset, "part": part, "model_a": a, "model_b": b, "contrast": contrast(models[a], models[b]),
+                    "n_images": len(images), "n_patients": test.n_patients, "difference": decimals(difference.estimate),
+                    "low": decimals(difference.low), "high": decimals(difference.high), "p": decimals(test.p),
+                    "rank_biserial": decimals(test.rank_biserial), "margin": decimals(recipe["margin"]),
+                    "p_equivalence": decimals(same.p), "equivalent": same.equivalent,
+                }
+            )  # fmt: skip
+        for row, p in zip(of_part, holm([float(r["p"]) for r in of_part]), strict=True):
+            row |= {"p_holm": decimals(p)}
+            row["verdict"] = verdict(p < recipe["alpha"], row.pop("equivalent"), float(row["difference"]), row)
+        rows += of_part
+    return rows
+
+
+def verdict(different: bool, equivalent: bool, difference: float, row: Mapping) -> str:
+    """What the two tests say together, in words."""
+    if different and equivalent:
+        return f"differ, by less than {float(row['margin']):g}"
+    if different:
+        return f"{row['model_a' if difference > 0 else 'model_b']} is better"
+    return f"equivalent within {float(row['margin']):g}" if equivalent else "not decided"
+
+
+def contrast(a: Sequence[Mapping], b: Sequence[Mapping]) -> str:
+    """In what two models differ: encoder, decoder, weights, stem, training. Only where it is one thing is the contrast clean.
+
+    Parameters
+    ----------
+    a, b : sequence of mapping
+        Their folds' model.json.
+    """
+    one, other = a[0]["model"], b[0]["model"]
+    found = [k for k in ("encoder", "decoder", "stem") if one.get(k) != other.get(k)]
+    if weights_in_words(a) != weights_in_words(b):
+        found.append("weights")
+    if a[0]["recipe"].get("training") != b[0]["recipe"].get("training"):
+        found.append("training")
+    return " + ".join(found) or "nothing"
+
+
+def markdown(rows: Sequence[Mapping], recipe: Mapping) -> str:
+    """The comparisons as a readable table, with what its words mean."""
+    lines = [f"| {' | '.join(HEADINGS.values())} |", "|" + "---|" * len(HEADINGS)]
+    for row in rows:
+        cells = {**row, "part": row["part"].replace("_", " ")}
+        cells |= {k: f"{float(row[k]):.3f}" for k in ("difference", "low", "high", "p_holm", "p_equivalence") if row[k]}
+        lines.append(f"| {' | '.join(str(cells[k]) for k in HEADINGS)} |")
+    note = (
+        f"Difference of the mean Dice with a {100 * (1 - recipe['alpha']):g} % bootstrap interval over patients (BCa); "
+        "Wilcoxon's signed-rank test on patient means, corrected by Holm over the pairs of a part; equivalence: two one-sided tests against "
+        f"±{recipe['margin']:g}. Out of fold each case is scored by the model that did not see it, elsewhere by the ensemble."
+    )
+    return "\n".join([*lines, "", note, ""])
+
+
+def _parts(scores: Scores, models: Models, datasets: DataSets, require_mass: bool) -> Iterator[tuple[str, str, Cases]]:
+    """Data set, part, and the Dice of its cases by model: those that enter the means of the segmentation table."""
+    found: dict[tuple[str, str], dict] = {}
+    for dataset, part, model, cases in groups(scores, models, datasets):
+        counted = {
+            c["image_id"]: (float(c["dice"]), c["patient_id"])
+            for c in cases
+            if c["dice"] not in ("", None) and (has_mass(c) or not require_mass)
+        }
+        if counted:
+            found.setdefault((dataset, part), {})[model] = counted
+    for (dataset, part), cases in found.items():
+        yield dataset, part, cases
