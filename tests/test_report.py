@@ -271,7 +271,7 @@ def test_files_not_used_are_counted_by_reason(study, page):
 
 
 def test_a_study_without_holdout_normals_or_figures_is_still_a_page(study, page):
-    nothing = dict.fromkeys(("baseline", "comparisons", "normal_images", "figures"), [])
+    nothing = {key: [] for key in ("baseline", "comparisons", "normal_images", "figures")}
     made = page(study(segmentation=[segmentation_row("out_of_fold")], **nothing))
     assert {"results", "cohort", "unused", "costs", "config"} == made.ids
     assert page(study(segmentation=[])).text.count("No image with a mass was scored.") == 1

@@ -124,8 +124,9 @@ def markdown(rows: Sequence[Mapping], recipe: Mapping) -> str:
         lines.append(f"| {' | '.join(str(cells[k]) for k in HEADINGS)} |")
     note = (
         f"Difference of the mean Dice with a {100 * (1 - recipe['alpha']):g} % bootstrap interval over patients (BCa); "
-        "Wilcoxon's signed-rank test on patient means, corrected by Holm over the pairs of a part; equivalence: two one-sided tests against "
-        f"±{recipe['margin']:g}. Out of fold each case is scored by the model that did not see it, elsewhere by the ensemble."
+        "Wilcoxon's signed-rank test on patient means, corrected by Holm over the pairs of a part; equivalence: two "
+        f"one-sided tests against ±{recipe['margin']:g}. Out of fold each case is scored by the model that did not see it, "
+        "elsewhere by the ensemble."
     )
     return "\n".join([*lines, "", note, ""])
 
