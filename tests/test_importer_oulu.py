@@ -218,7 +218,9 @@ def test_registry(tmp_path):
     assert {type(make(tmp_path)).__name__ for make in IMPORTERS.values()} == {
         "InbreastImporter",
         "OuluImporter",
+        "CbisDdsmImporter",
+        "CddCesmImporter",
         "ManifestImporter",
     }
-    with pytest.raises(UserError, match="no importer 'ouluu'; known here: inbreast, oulu, manifest"):
+    with pytest.raises(UserError, match="no importer 'ouluu'; known here: inbreast, oulu, cbis_ddsm, cdd_cesm, manifest"):
         importer_for("ouluu", tmp_path)

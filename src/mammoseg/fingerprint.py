@@ -39,7 +39,7 @@ def sha256(path: str | os.PathLike) -> str:
 
 CODECS = (
     "highdicom", "imagecodecs", "opencv-python-headless", "pillow", "pydicom", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle",
-    "python-gdcm",
+    "pyjpegls", "python-gdcm",
 )  # fmt: skip
 """Libraries that turn stored bytes into pixels and resize them: another version may give other pixels."""
 

@@ -23,7 +23,7 @@ IMAGECODECS = {
 }
 LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K)
 J2K_START = b"\xff\x4f\xff\x51"
-ORDER = ("imagecodecs", "pylibjpeg", "gdcm", "pillow", "pydicom")
+ORDER = ("imagecodecs", "pyjpegls", "pylibjpeg", "gdcm", "pillow", "pydicom")
 DECODER_DEPENDENCIES = dict.fromkeys(IMAGECODECS, ("numpy", "imagecodecs"))
 """Asked for by pydicom, of whose plugins this module is one."""
 
