@@ -1,9 +1,10 @@
 """Our shards against one job per image, and the share of the time that is not image work.
 
-    python benchmarks/shards.py --images 1000 --folder FOLDER
+    python benchmarks/shards.py --images 1000 --each 1000 --folder FOLDER
 
 The same true-sized DICOMs (3328 x 2560, 12 bit, uncompressed: the quickest to decode) are rendered twice by the workflow
-itself: in shards of 128 patients with four images each, and in one shard per image (two jobs each: injection, rendering).
+itself: in shards of 128 patients with four images each, and the first --each of them in one shard per image (two jobs each:
+injection, rendering); the ratio is of seconds per image.
 Beside it the image work alone: the same functions and number of processes, no workflow. FOLDER is made anew.
 """
 
@@ -24,7 +25,7 @@ sys.path.insert(0, str(ROOT / "src"))
 ROWS, COLUMNS = 3328, 2560
 
 
-def make_release(folder: Path, images: int) -> None:
+def make_release(folder: Path, images: int, each: int) -> None:
     """The files, and two manifests: four images per patient, and one."""
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
@@ -51,8 +52,8 @@ def make_release(folder: Path, images: int) -> None:
         noise = rng.integers(0, 400, (ROWS // 8, COLUMNS // 8)).repeat(8, 0).repeat(8, 1)
         ds.PixelData = ((breast + noise) * (breast > 0)).astype(np.uint16).tobytes()
         ds.save_as(folder / f"{k:05d}.dcm", enforce_file_format=True)
-    for name, per_patient in (("fours", 4), ("ones", 1)):
-        rows = "".join(f"{k:05d}.dcm,P{k // per_patient}\n" for k in range(images))
+    for name, per_patient, number in (("fours", 4, images), ("ones", 1, each)):
+        rows = "".join(f"{k:05d}.dcm,P{k // per_patient}\n" for k in range(number))
         (folder / f"{name}.csv").write_text("image,patient\n" + rows)
 
 
@@ -138,19 +139,23 @@ render_shard(images, importer, Path("alone/dicom"), Path("alone/png"), recipe, c
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--each", type=int, default=1000)
     parser.add_argument("--folder", type=Path, required=True)
     given = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     shutil.rmtree(given.folder, ignore_errors=True)
     folder = given.folder.resolve()
-    make_release(folder / "release", given.images)
+    make_release(folder / "release", given.images, given.each)
+    print(f"{given.images} images, {ROWS} x {COLUMNS}, 2 cores")
     ours = run(folder / "ours", folder / "release/fours.csv", 128)
     alone = work_alone(folder / "ours")
-    each = run(folder / "each", folder / "release/ones.csv", 1)
-    print(f"{given.images} images, {ROWS} x {COLUMNS}, 2 cores")
     print(f"image work alone         {alone:8.1f} s")
-    print(f"shards of 128 patients   {ours:8.1f} s   not image work: {100 * (1 - alone / ours):.1f} %")
-    print(f"one shard per image      {each:8.1f} s   {each / ours:.2f} x")
+    print(f"shards of 128 patients   {ours:8.1f} s   not image work: {100 * (1 - alone / ours):.1f} %", flush=True)
+    each = run(folder / "each", folder / "release/ones.csv", 1)
+    ratio = (each / given.each) / (ours / given.images)
+    print(
+        f"one shard per image      {each:8.1f} s for {given.each} images in {2 * given.each} jobs: {ratio:.1f} x an image"
+    )
 
 
 if __name__ == "__main__":

@@ -222,5 +222,7 @@ def test_registry(tmp_path):
         "CddCesmImporter",
         "ManifestImporter",
     }
-    with pytest.raises(UserError, match="no importer 'ouluu'; known here: inbreast, oulu, cbis_ddsm, cdd_cesm, manifest"):
+    with pytest.raises(
+        UserError, match="no importer 'ouluu'; known here: inbreast, oulu, cbis_ddsm, cdd_cesm, manifest"
+    ):
         importer_for("ouluu", tmp_path)
