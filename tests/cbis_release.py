@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pydicom
 from dicom_files import make_dicom
 from PIL import Image
 from pydicom.uid import ImplicitVRLittleEndian, SecondaryCaptureImageStorage
@@ -14,7 +15,18 @@ MASS = ["patient_id", "breast_density", "left or right breast", "image view", "a
         "mass margins", "assessment", "pathology", "subtlety", "image file path", "cropped image file path",
         "ROI mask file path"]  # fmt: skip
 CALC = ["patient_id", "breast density", *MASS[2:6], "calc type", "calc distribution", *MASS[8:]]
+DICOM_INFO = [
+    "file_path",
+    "image_path",
+    "PatientID",
+    "SeriesDescription",
+    "SeriesInstanceUID",
+    "Laterality",
+    "Rows",
+    "Columns",
+]
 LAYOUTS = ("csv", "descriptive", "rest", "jpeg")
+CELLS = {"density": "3", "shape": "OVAL", "margins": "N/A", "assessment": "4", "pathology": "BENIGN", "subtlety": "5"}
 
 
 def film(seed: int) -> np.ndarray:
@@ -23,6 +35,7 @@ def film(seed: int) -> np.ndarray:
 
 
 def box(top: int, bottom: int, left: int, right: int, shape=(ROWS, COLUMNS)) -> np.ndarray:
+    """A mask file: 255 in the box, 0 around it; uint8."""
     mask = np.zeros(shape, np.uint8)
     mask[top:bottom, left:right] = 255
     return mask
@@ -34,69 +47,81 @@ class Cbis:
     def __init__(self, root: Path, layout: str = "csv"):
         self.root, self.layout = root, layout
         self.tables: dict[tuple[str, str], list[list[str]]] = {}
+        self.files: dict[tuple[str, int | str], Path] = {}  # by view and what it is: full, or crop and mask of a number
+        self.info: list[list[str]] = []
         self.series = 0
         root.mkdir(parents=True)
 
     def abnormality(self, patient, side, view, number, kind="mass", split="train", mask=None, film_series=None, separate=False,
-                    reversed_names=None, write=("full", "crop", "mask"), **cells) -> str:  # fmt: skip
-        """One row of a table, its mask and crop, and the image where `film_series` names none yet; the image's series."""
+                    reversed_names=False, write=("full", "crop", "mask"), **cells) -> str:  # fmt: skip
+        """One row of a table, its mask and crop, and the image where `film_series` names none yet; the image's series.
+
+        `separate`: crop and mask in a series each. `reversed_names`: on the disk, each under the other's name.
+        """
         name = f"{kind.title()}-{'Training' if split == 'train' else 'Test'}_{patient}_{side}_{view}"
         full_series = film_series or self._new_series()
         if film_series is None and "full" in write:
-            self._write(name, full_series, "full mammogram images", 0, film(abs(hash((patient, side, view))) % 1000))
+            self._write((name, "full"), name, full_series, "full mammogram images", 0, film(self.series))
         crop_series = self._new_series()
         mask_series = self._new_series() if separate else crop_series
-        # Crop and mask change names between the tables, unless they lie in separate series.
-        swapped = kind == "calc" if reversed_names is None else reversed_names
-        crop_at, mask_at = (0, 0) if separate else (1, 0) if swapped else (0, 1)
-        mask = box(10, 20, 10, 20) if mask is None else mask
-        if "mask" in write:
-            self._write(f"{name}_{number}", mask_series, "ROI mask images", mask_at, mask)
-        if "crop" in write:
-            crop = film(number)[5:30, 5:25]
-            self._write(f"{name}_{number}", crop_series, "ROI mask images", crop_at, np.ascontiguousarray(crop))
+        # The tables of masses call the crop 0 and the mask 1, those of calcifications the reverse; each of its own series is 0.
+        crop_at, mask_at = (0, 0) if separate else (1, 0) if kind == "calc" else (0, 1)
         path = {
             "full": f"{name}/{UID}.1/{full_series}/000000.dcm",
             "crop": f"{name}_{number}/{UID}.2/{crop_series}/{crop_at:06d}.dcm",
             "mask": f"{name}_{number}/{UID}.2/{mask_series}/{mask_at:06d}.dcm",
         }
-        broken = "mask" if kind == "mass" else "crop"  # a line ends inside every cell of one column
-        path[broken] += "\n"
-        values = {
-            "density": "3",
-            "shape": "OVAL",
-            "margins": "N/A",
-            "assessment": "4",
-            "pathology": "BENIGN",
-            "subtlety": "5",
-            **cells,
-        }
-        row = [patient, values["density"], side, view, str(number), "mass" if kind == "mass" else "calcification",
-               values["shape"], values["margins"], values["assessment"], values["pathology"], values["subtlety"],
-               path["full"], path["crop"], path["mask"]]  # fmt: skip
+        if reversed_names:
+            (crop_series, crop_at), (mask_series, mask_at) = (mask_series, mask_at), (crop_series, crop_at)
+        mask = box(10, 20, 10, 20) if mask is None else mask
+        crop = np.ascontiguousarray(film(number)[5:30, 5:25])
+        if "mask" in write:
+            self._write((name, f"mask{number}"), f"{name}_{number}", mask_series, "ROI mask images", mask_at, mask)
+        if "crop" in write:
+            what = (
+                "cropped images" if separate else "ROI mask images"
+            )  # one folder, named after the mask, may hold both
+            self._write((name, f"crop{number}"), f"{name}_{number}", crop_series, what, crop_at, crop)
+        path["mask" if kind == "mass" else "crop"] += "\n"  # in every cell of one column a line ends
+        v = {**CELLS, **cells}
+        row = [patient, v["density"], side, view, str(number), "mass" if kind == "mass" else "calcification", v["shape"],
+               v["margins"], v["assessment"], v["pathology"], v["subtlety"], path["full"], path["crop"], path["mask"]]  # fmt: skip
         self.tables.setdefault((kind, split), []).append(row)
         return full_series
 
     def save(self) -> Path:
+        """Write the tables; the root."""
+        folder = self.root / ("csv" if self.layout == "jpeg" else "")
+        folder.mkdir(exist_ok=True)
         for (kind, split), rows in self.tables.items():
-            with (self.root / f"{kind}_case_description_{split}_set.csv").open("w", newline="") as f:
+            with (folder / f"{kind}_case_description_{split}_set.csv").open("w", newline="") as f:
                 csv.writer(f, lineterminator="\n").writerows([MASS if kind == "mass" else CALC, *rows])
+        if self.layout == "jpeg":
+            with (folder / "dicom_info.csv").open("w", newline="") as f:
+                csv.writer(f).writerows([DICOM_INFO, *self.info])
         return self.root
 
     def _new_series(self) -> str:
         self.series += 1
         return f"{UID}.3.{self.series}"
 
-    def _write(self, patient: str, series: str, what: str, number: int, pixels: np.ndarray) -> None:
+    def _write(self, key, patient: str, series: str, what: str, number: int, pixels: np.ndarray) -> None:
+        last = series.rsplit(".", 1)[-1]
         folder = {
             "csv": f"CBIS-DDSM/{patient}/{UID}.9/{series}",
-            "descriptive": f"CBIS-DDSM/{patient}/07-20-2016-DDSM-NA-9/1.000000-{what}-{series.split('.')[-1]}",
+            "descriptive": f"CBIS-DDSM/{patient}/07-20-2016-DDSM-NA-9{last}/1.000000-{what}-{last}",
             "rest": f"series/{series}",
             "jpeg": f"jpeg/{series}",
         }[self.layout]
         name = {"csv": f"{number:06d}.dcm", "descriptive": f"1-{number + 1}.dcm", "rest": f"00000{number + 1}.dcm"}
         path = self.root / folder / name.get(self.layout, f"1-{100 + number}.jpg")
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.files[key] = path
+        # The description is of the folder, so it may be the wrong one; every other series has none.
+        description = what if int(last) % 2 else ""
+        self.info.append(
+            ["", path.name, patient, description, series, patient.split("_")[3][0], *map(str, pixels.shape)]
+        )
         if self.layout == "jpeg":
             grey = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
             Image.fromarray(grey).save(path, quality=90)
@@ -104,4 +129,13 @@ class Cbis:
         ds = make_dicom(pixels, 8 * pixels.itemsize, ImplicitVRLittleEndian, SOPClassUID=SecondaryCaptureImageStorage)
         ds.PatientID, ds.SeriesInstanceUID = patient, series  # of a view, not of a woman
         ds.PatientOrientation = patient.split("_")[4]  # holds the view
+        if description:
+            ds.SeriesDescription = description
         ds.save_as(path, implicit_vr=True, little_endian=True, enforce_file_format=True)
+
+
+def without_preamble(path: Path) -> None:
+    """Leave of a DICOM file the dataset alone: neither preamble nor file meta information."""
+    ds = pydicom.dcmread(path)
+    bare = pydicom.Dataset({e.tag: e for e in ds})
+    bare.save_as(path, implicit_vr=True, little_endian=True, enforce_file_format=False)

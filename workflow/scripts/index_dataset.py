@@ -70,7 +70,9 @@ def say(dataset: DataSet, importer: Importer, index: Index) -> None:
         index.opened,
     )
     found = counts(index)
-    if not dataset.phantom and (other := {k: n for k, n in importer.expected.items() if found[k] != n}):
+    if dataset.phantom or dataset.where:  # neither is a whole release
+        return
+    if other := {k: n for k, n in importer.expected.items() if found[k] != n}:
         known = ", ".join(f"{n} {k}, here {found[k]}" for k, n in other.items())
         log.warning("%s: this copy of the release differs from what is known of the whole: %s", dataset.name, known)
 

@@ -1,13 +1,16 @@
 """CBIS-DDSM (Lee et al. 2017): scanned films, as The Cancer Imaging Archive gives them and as they are mirrored.
 
 Its four tables name a path for every image, cropped image and mask; on disk the folders are called otherwise more often than
-not, and which of two files is the mask is told by their pixels alone.
+not, and which of two files is the mask is told by their pixels alone. So the paths of the tables are taken for names that are
+looked for below the root; none is ever opened as it stands.
 """
 
 import json
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -16,9 +19,10 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
-from mammoseg.datasets.pictures import decode_picture, is_picture, picture_size
+from mammoseg.datasets.masks import LOSSY
+from mammoseg.datasets.pictures import SUFFIXES, decode_picture, is_picture, picture_size
 from mammoseg.datasets.sheets import read_sheet
-from mammoseg.datasets.walk import check_folder, files_below
+from mammoseg.datasets.walk import check_folder, files_below, inside
 from mammoseg.dicom.decode import decode
 from mammoseg.dicom.read import check_usable, read_encoded
 from mammoseg.dicom.values import text
@@ -30,46 +34,73 @@ EXPECTED = (
     "the CBIS-DDSM release, with tables like mass_case_description_train_set.csv, and the images below folders that are named "
     "by patient (Mass-Training_P_00001_LEFT_CC) or by series UID"
 )
-NEEDED = ("patient_id", "left_or_right_breast", "image_view", "abnormality_id", "image_file_path", "roi_mask_file_path")
+TABLE = re.compile(r"(?P<kind>mass|calc)_case_description_(?P<split>train|test)_set", re.IGNORECASE)
+PREFIXES = {
+    ("mass", "train"): "Mass-Training",
+    ("mass", "test"): "Mass-Test",
+    ("calc", "train"): "Calc-Training",
+    ("calc", "test"): "Calc-Test",
+}
+VIEW = ("patient_id", "left_or_right_breast", "image_view")
+PATHS = ("image_file_path", "cropped_image_file_path", "roi_mask_file_path")
+NEEDED = (*VIEW, "abnormality_id", *PATHS)
 SIDES = {"LEFT": "L", "RIGHT": "R"}
+VIEWS = ("CC", "MLO")
+UID = re.compile(r"\d+(\.\d+)+")
 WORST_FIRST = ("MALIGNANT", "BENIGN", "BENIGN_WITHOUT_CALLBACK")
+DENSITIES = ("1", "2", "3", "4")  # the tables hold a 0 too, where it is not known
 SAME_RATIO = (
-    0.002  # scanners' pitches differ by 13 %, the same both ways; what is off by more is another picture's mask
+    0.002  # by which the factors down and across may differ: films scanned at another pitch have 0.87 both ways
 )
+HALF, TWICE = 0.5, 2.0  # factors beyond these are of a cropped picture, never of another pitch
 JPEG_NEAR = 32  # grey levels by which compression moves a mask's black and white
+JPEG_GREY = 0.01  # share of a mask's pixels, those along its edge, that it moves farther
 
 
 class CbisDdsmImporter(Importer):
     """CBIS-DDSM: an image is a patient's side and view; masses are the masks of its rows in the two tables of masses."""
 
+    by_design = frozenset({"same_view"})  # 71 views of the release are in the tables of both kinds
+
     def candidates(self) -> tuple[list[Candidate], list[SetAside]]:
         check_folder(self.root, EXPECTED)
         rows = self._rows()
-        splits = _splits(rows)
-        views: dict[tuple[str, str, str], list[dict]] = defaultdict(list)
+        splits: dict[str, list[str]] = defaultdict(list)
+        views: dict[tuple[str, ...], list[dict]] = defaultdict(list)
         for row in rows:
-            views[row["patient_id"], row["left_or_right_breast"], row["image_view"]].append(row)
-        disk = _Disk(self.root)
-        found, aside = [], []
-        for (patient, side, view), mine in sorted(views.items()):
-            images = next(filter(None, (disk.files(r["image_file_path"]) for r in mine)), [])
-            name = f"{patient}_{side}_{view}"
-            if side not in SIDES:
-                aside.append(SetAside(name, "bad_laterality", "its side in the tables is neither LEFT nor RIGHT"))
-            elif not images:
-                aside.append(SetAside(name, "missing_file", "the tables name it, and no such file is on the disk"))
-            else:
-                masses = [r for r in mine if r["abnormality_type"] == "mass"]
-                rois = [disk.files(r["roi_mask_file_path"], r["cropped_image_file_path"]) for r in masses]
-                facts = {"patient": patient, "laterality": SIDES[side], "view": view, "rois": json.dumps(rois)}
-                facts |= {"official_split": splits[patient], **_findings(mine)}
-                found.append(Candidate(images[0], tuple(sorted({f for files in rois for f in files})), facts))
+            views[tuple(row[c] for c in VIEW)].append(row)
+            if row["split"] not in splits[row["patient_id"]]:
+                splits[row["patient_id"]].append(row["split"])
+        disk = _Disk(self.root, rows)
+        found: list[Candidate] = []
+        aside: list[SetAside] = []
+        for view, mine in sorted(views.items()):
+            try:
+                candidate, copies = _candidate(mine, splits[mine[0]["patient_id"]], disk)
+                found.append(candidate)
+                aside += [SetAside(c, "same_view", "another file of the same breast and view is used") for c in copies]
+            except Unusable as bad:
+                aside.append(SetAside("_".join(view), bad.reason, bad.explanation))
+        uses = Counter(c.image for c in found)
+        twice = [c for c in found if uses[c.image] > 1]
+        aside += [SetAside(c.image, "two_views", "the tables give it to more than one view") for c in twice]
+        found = [c for c in found if uses[c.image] == 1]
         if not found:
             raise UserError(
                 f"data root {self.root} holds none of the images that its tables name; expected there: {EXPECTED}"
             )
-        with_mass = {k: n for k, v in views.items() if (n := sum(r["abnormality_type"] == "mass" for r in v))}
-        self.expected = {"images with a mass": len(with_mass), "masses": sum(with_mass.values())}
+        masses = [len(_masses(mine)) for mine in views.values()]
+        self.expected = {
+            "patients": len(splits),
+            "images with a mass": sum(n > 0 for n in masses),
+            "masses": sum(masses),
+        }
+        named = len(views), sum(masses)
+        here = len(found), sum(bool(files) for c in found for files in json.loads(c.facts["rois"]))
+        if here != named:
+            log.warning("the tables name %d views and %d masses; files are here of %d and %d", *named, *here)
+        if both := sum(len(s) > 1 for s in splits.values()):
+            log.info("%d patients are in a training and in a test table: in_both_splits tells which", both)
         return found, aside
 
     def describe(self, candidate: Candidate, header: Dataset | None) -> Case:
@@ -79,6 +110,11 @@ class CbisDdsmImporter(Importer):
         else:
             check_usable(header, secondary_capture=True)  # digitised film
             rows, columns = header.Rows, header.Columns
+        chosen = self._masks(candidate, rows, columns)
+        decided = {
+            "n_masks_resized": str(sum(mask.shape != (rows, columns) for _, mask in chosen)),
+            "mask_files": json.dumps([path for path, _ in chosen]),  # for results/private: which of two files it was
+        }
         return Case(
             key="_".join((facts["patient"], facts["laterality"], facts["view"])),
             patient=facts["patient"],  # PatientID in the headers names a view, not a woman
@@ -86,113 +122,182 @@ class CbisDdsmImporter(Importer):
             laterality=facts["laterality"],
             view=facts["view"],
             pixel_spacing_mm=None,  # scanners of different pitch; the headers do not say
-            n_masses=len(self.mass_masks(candidate, rows, columns)),
-            extra={k: v for k, v in facts.items() if k not in ("patient", "laterality", "view", "rois")},
+            n_masses=len(chosen),
+            extra={k: v for k, v in facts.items() if k not in ("patient", "laterality", "view", "rois")} | decided,
         )
 
     def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
-        rois = json.loads(candidate.facts["rois"])
-        return [self._mask(files, rows, columns) for files in rois]
+        return [_resized(mask, rows, columns) for _, mask in self._masks(candidate, rows, columns)]
 
-    def _mask(self, files: list[str], rows: int, columns: int) -> np.ndarray:
-        """The one of an abnormality's files that is a mask: it has two values; the cropped image has many."""
-        if not files:
-            raise Unusable("missing_mask", "the tables name a mask of it that is not on the disk")
-        masks = [m for f in files if (m := _binary(self.root / f)) is not None]
-        if not masks:
-            raise Unusable(
-                "bad_mask", "none of the files of one of its masses is a mask: all have more than two values"
-            )
-        mask = max(masks, key=lambda m: m.size)
-        down, across = rows / mask.shape[0], columns / mask.shape[1]
-        if abs(down / across - 1) > SAME_RATIO:
-            raise Unusable("mask_size", "a mask of it has another shape than the image")
-        if mask.shape != (rows, columns):
-            mask = cv2.resize(mask.astype(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT) > 0
-        return mask
+    def _masks(self, candidate: Candidate, rows: int, columns: int) -> list[tuple[str, np.ndarray]]:
+        """File and mask, in the size it is stored in, of each mass.
+
+        Of a mass's files the mask is the one that has two values and fits the image; its cropped image has many.
+        """
+        chosen = []
+        for files in json.loads(candidate.facts["rois"]):
+            if not files:
+                raise Unusable("missing_mask", "the tables name a mask of it that is not on the disk")
+            trouble = Unusable("bad_mask", "of the files of one of its masses none has two values, as a mask has")
+            for file in files:
+                try:
+                    mask = _binary(self.root / file)
+                except Unusable as bad:  # a damaged cropped image does no harm
+                    trouble = Unusable("bad_mask", f"a file of one of its masses cannot be used: {bad.explanation}")
+                    continue
+                if mask is not None and _fits(mask, rows, columns):
+                    chosen.append((file, mask))
+                    break
+                if mask is not None:
+                    size = " x ".join(map(str, mask.shape))
+                    trouble = Unusable(
+                        "mask_size", f"a mask has {size} pixels (rows x columns), its image {rows} x {columns}"
+                    )
+            else:
+                raise trouble
+        return chosen
 
     def _rows(self) -> list[dict[str, str]]:
-        """Rows of all case tables, each with its kind of lesion and its split."""
-        rows = []
+        """Rows of all tables, each with its kind of lesion and its split; those of the masses first, then by abnormality.
+
+        A mirror may hold a table at two places: of an abnormality the first row counts.
+        """
+        found: dict[tuple[str, ...], dict[str, str]] = {}
+        tables = set()
+        repeated = 0
         for path in files_below(self.root, ".csv"):
+            if (name := TABLE.search(Path(path).name)) is None or not inside(self.root, path):
+                continue
+            table = name["kind"].lower(), name["split"].lower()
             columns, lines = read_sheet(self.root / path)
-            if set(NEEDED) <= set(columns):
-                rows += [{**line, "table": path} for line in lines]
-        if not rows:
-            raise UserError(
-                f"data root {self.root} holds no table with the columns {', '.join(NEEDED)}; expected there: {EXPECTED}"
-            )
-        for row in rows:
-            folder = row["image_file_path"].split("/")[0].lower()
-            row["split"] = "test" if "test" in (folder.split("_")[0] or row["table"].lower()) else "train"
-            kind = row.get("abnormality_type", "") or folder
-            row["abnormality_type"] = "mass" if kind.lower().startswith("mass") else "calcification"
-        return sorted(
-            rows, key=lambda r: r["abnormality_type"] != "mass"
-        )  # of what both tables say, that of the masses counts
+            if missing := [c for c in NEEDED if c not in columns]:
+                raise UserError(
+                    f"the table {self.root / path} has no column {missing[0]!r}; replace it by the release's own"
+                )
+            tables.add(table)
+            for line in lines:
+                key = (table[0], *(line[c] for c in NEEDED[:4]))
+                repeated += key in found
+                found.setdefault(key, {**line, "kind": table[0], "split": table[1]})
+        if not tables:
+            raise UserError(f"data root {self.root} holds no table of cases; expected there: {EXPECTED}")
+        for kind, split in sorted(PREFIXES.keys() - tables):
+            log.warning("there is no table %s_case_description_%s_set.csv: its images are left out", kind, split)
+        if repeated:
+            log.warning("%d rows of the tables repeat an abnormality: the first of each counts", repeated)
+        return [found[key] for key in sorted(found, key=lambda k: (k[0] != "mass", *k[1:]))]
 
 
 class _Disk:
-    """Finds the files of a series, whatever its folder is called."""
+    """Finds the files that the tables name, whatever their folders are called."""
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path, rows: Sequence[Mapping[str, str]]):
         self.root = root
+        names = {name for row in rows for column in PATHS for name in _names(row[column])}
         self.by_folder: dict[str, list[str]] = defaultdict(list)
-        self.all = list(files_below(root, ".dcm", ".jpg", ".jpeg", ".png"))
-        for path in self.all:
-            for folder in set(PurePosixPath(path).parts[:-1]):
+        self.elsewhere: list[str] = []
+        for path in files_below(root, ".dcm", *SUFFIXES):
+            folders = names.intersection(PurePosixPath(path).parts[:-1])
+            for folder in folders:
                 self.by_folder[folder].append(path)
-        self._by_series: dict[str, list[str]] | None = None
+            if not folders:
+                self.elsewhere.append(path)
 
-    def files(self, *named: str) -> list[str]:
-        """Files of the series that some paths of the tables name: <patient folder>/<study UID>/<series UID>/<file>."""
-        found: list[str] = []
-        for parts in (n.split("/") for n in named):
-            if len(parts) == 4:
-                patient, _, series, _ = parts
-                found += self.by_folder.get(series) or self.by_folder.get(patient) or self._series(series)
-        return sorted(set(found))
+    def files(self, *paths: str) -> list[str]:
+        """Files of the series that some paths of the tables name, in order."""
+        return sorted({file for path in paths for file in self._of(*_names(path))})
 
-    def _series(self, series: str) -> list[str]:
-        """By the headers, which are read once, and only where no folder helps."""
-        if self._by_series is None:
-            self._by_series = defaultdict(list)
-            for path in self.all:
-                if not is_picture(path):
-                    self._by_series[_series_uid(self.root / path)].append(path)
-        return self._by_series.get(series, [])
+    def _of(self, series: str, patient: str) -> list[str]:
+        for name in (series, patient):
+            if name in self.by_folder:
+                return self.by_folder[name]
+        return self.by_header.get(series) or self.by_header.get(patient, [])
+
+    @cached_property
+    def by_header(self) -> dict[str, list[str]]:
+        """Files in folders that no table names, by the series UID and by the patient of their headers.
+
+        These are read only once some folder is not found, and once.
+        """
+        found = defaultdict(list)
+        for path in self.elsewhere:
+            if not is_picture(path) and inside(self.root, path):
+                for name in filter(None, _names_in_header(self.root / path)):
+                    found[name].append(path)
+        return dict(found)
 
 
-def _series_uid(path: Path) -> str:
+def _names(path: str) -> tuple[str, str]:
+    """Series and patient folder of a path of the tables: <patient folder>/<study UID>/<series UID>/<file>."""
+    parts = path.split("/")
+    return parts[-2] if len(parts) > 1 else "", parts[0]
+
+
+def _names_in_header(path: Path) -> set[str]:
+    wanted = ["SeriesInstanceUID", "PatientID"]
     try:
-        return text(pydicom.dcmread(path, stop_before_pixels=True, force=True), "SeriesInstanceUID")
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted, force=True)
+        return {text(header, w) for w in wanted}
     except Exception:  # pydicom raises almost anything on damaged files, which no table can name then
-        return ""
+        return set()
 
 
-def _splits(rows: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Official split of each patient. Some are in the training tables of one kind of lesion and the test tables of the other:
-    the tables of masses, which come first, decide, so that no patient is on both sides."""
-    found: dict[str, str] = {}
+def _candidate(rows: list[dict[str, str]], splits: list[str], disk: _Disk) -> tuple[Candidate, list[str]]:
+    """One view from its rows, and the files that hold its image again; Unusable where it cannot be used."""
     for row in rows:
-        found.setdefault(row["patient_id"], row["split"])
-    return found
+        _check(row)
+    # A view may be in the tables of both kinds, with a file of its own in each. The masks are drawn on that of the masses.
+    images = list(dict.fromkeys(file for row in rows for file in disk.files(row["image_file_path"])))
+    if not images:
+        raise Unusable("missing_file", "the tables name it, and no such file is on the disk")
+    rois = [disk.files(row["cropped_image_file_path"], row["roi_mask_file_path"]) for row in _masses(rows)]
+    facts = {
+        "patient": rows[0]["patient_id"],
+        "laterality": SIDES[rows[0]["left_or_right_breast"]],
+        "view": rows[0]["image_view"],
+        "rois": json.dumps(rois),
+        # One for all images of a patient: that of the tables of masses, which come first, where she is in one.
+        "official_split": splits[0],
+        "in_both_splits": "yes" if len(splits) > 1 else "no",
+        **_findings(rows),
+    }
+    return Candidate(images[0], tuple(sorted({file for files in rois for file in files})), facts), images[1:]
 
 
-def _findings(rows: list[dict[str, str]]) -> dict[str, str]:
-    """What is carried along of an image: the worst pathology, the highest assessment, and lists in the order of the tables."""
-    masses = [r for r in rows if r["abnormality_type"] == "mass"]
-    calcifications = [r for r in rows if r["abnormality_type"] != "mass"]
+def _check(row: Mapping[str, str]) -> None:
+    """Refuse a row whose cells and paths do not agree: whose image it names could not be told."""
+    patient, side, view, number = (row[c] for c in NEEDED[:4])
+    if not patient:
+        raise Unusable("no_patient", "a row of it in the tables names no patient")
+    if side not in SIDES:
+        raise Unusable("bad_laterality", "its side in the tables is neither LEFT nor RIGHT")
+    if view not in VIEWS:
+        raise Unusable("unknown_view", "its view in the tables is neither CC nor MLO")
+    image = f"{PREFIXES[row['kind'], row['split']]}_{patient}_{side}_{view}"
+    for column, folder in zip(PATHS, (image, f"{image}_{number}", f"{image}_{number}"), strict=True):
+        parts = row[column].split("/")
+        if len(parts) != 4 or parts[0] != folder or not UID.fullmatch(parts[2]):
+            raise Unusable("bad_row", "a row of it in the tables names a path of another patient, view or abnormality")
 
-    def listed(name: str, of: list[dict[str, str]]) -> str:
-        return ";".join(r.get(name, "") for r in of)
 
-    pathologies = {r.get("pathology", "") for r in rows}
+def _masses(rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    return [row for row in rows if row["kind"] == "mass"]
+
+
+def _findings(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """What is carried along of a view: the worst pathology, the highest assessment, and a word for each of its abnormalities."""
+    masses = _masses(rows)
+    calcifications = [row for row in rows if row["kind"] != "mass"]
+
+    def listed(column: str, of: Sequence[Mapping[str, str]]) -> str:
+        return ";".join(row.get(column, "") for row in of)
+
+    pathologies = {row.get("pathology", "") for row in rows}
     return {
         "lesion_type": "both" if masses and calcifications else "mass" if masses else "calcification",
         "pathology": next((p.lower() for p in WORST_FIRST if p in pathologies), ""),
-        "birads": max((r.get("assessment", "") for r in rows), default=""),
-        "density": next((d for r in rows if (d := r.get("breast_density", ""))), ""),
+        "birads": max(row.get("assessment", "") for row in rows),
+        "density": next((d for row in rows if (d := row.get("breast_density")) in DENSITIES), ""),
         "subtlety": listed("subtlety", masses),
         "mass_shape": listed("mass_shape", masses),
         "mass_margins": listed("mass_margins", masses),
@@ -208,16 +313,26 @@ def _binary(path: Path) -> np.ndarray | None:
     Raises
     ------
     Unusable
-        ``bad_mask`` where it cannot be read.
+        As `read_encoded`, `decode` and `decode_picture`.
     """
-    try:
-        array = decode_picture(path) if is_picture(path) else decode(read_encoded(path))
-    except Unusable as bad:
-        raise Unusable("bad_mask", f"a mask of it cannot be used: {bad.explanation}") from None
+    array = decode_picture(path) if is_picture(path) else decode(read_encoded(path))
     if array.ndim == 3:
         array = array[..., 0]
     low, high = array.min(), array.max()
-    if is_picture(path):  # a JPEG's black and white are blurred
+    if path.suffix.lower() in LOSSY:  # its black and white are blurred
         grey = (array > JPEG_NEAR) & (array < 255 - JPEG_NEAR)
-        return array >= 128 if high >= 255 - JPEG_NEAR and grey.mean() < 0.01 else None
-    return array == high if low < high and np.isin(array, (low, high)).all() else None
+        return array >= 128 if low < 128 <= high and grey.mean() < JPEG_GREY else None
+    return array == high if low < high and ((array == low) | (array == high)).all() else None
+
+
+def _fits(mask: np.ndarray, rows: int, columns: int) -> bool:
+    """Whether a mask was drawn on an image of this size, perhaps as scanned at another pitch."""
+    down, across = rows / mask.shape[0], columns / mask.shape[1]
+    return HALF < down < TWICE and abs(down / across - 1) <= SAME_RATIO
+
+
+def _resized(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """A mask in the image's pixels: each takes the value of the mask's pixel that its centre lies on."""
+    if mask.shape == (rows, columns):
+        return mask
+    return cv2.resize(mask.view(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST_EXACT).view(bool)

@@ -68,8 +68,8 @@ class Case:
 CARRIED = frozenset(
     {
         "birads", "bi_rads", "density", "breast_density", "pathology", "finding", "lesion_type", "subtlety",
-        "mass_shape", "mass_margins", "calc_type", "calc_distribution", "n_calcifications", "official_split",
-        "annotation_status",
+        "mass_shape", "mass_margins", "calc_type", "calc_distribution", "n_calcifications", "n_masks_resized",
+        "official_split", "in_both_splits", "annotation_status",
     }
 )  # fmt: skip
 """Further columns that identify no one and go into index.csv; the config's `carry` names more."""
