@@ -13,7 +13,7 @@ rule inject_voi_lut:
     priority: 10  # before any training, so that all images are compared first
     conda:
         "../../envs/images.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
