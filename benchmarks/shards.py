@@ -1,9 +1,9 @@
 """Our shards against one job per image, and the share of the time that is not image work.
 
-    python benchmarks/shards.py --images 1000 --each 1000 --folder FOLDER
+    python benchmarks/shards.py --images 1000 --each 1000 --syntax uncompressed --folder FOLDER
 
-The same true-sized DICOMs (3328 x 2560, 12 bit, uncompressed: the quickest to decode) are rendered twice by the workflow
-itself: in shards of 128 patients with four images each, and the first --each of them in one shard per image (two jobs each:
+The same true-sized DICOMs (3328 x 2560, 12 bit; uncompressed they are the quickest to decode) are rendered twice by the
+workflow itself: in shards of 128 patients with four images each, and the first --each of them in one shard per image (two jobs each:
 injection, rendering); the ratio is of seconds per image.
 Beside it the image work alone: the same functions and number of processes, no workflow. FOLDER is made anew.
 """
@@ -17,41 +17,22 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import yaml
+from rendering import COLUMNS, ROWS, SYNTAXES, phantom, write
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
-
-ROWS, COLUMNS = 3328, 2560
 
 
-def make_release(folder: Path, images: int, each: int) -> None:
-    """The files, and two manifests: four images per patient, and one."""
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
-
+def make_release(folder: Path, syntax: str, images: int, each: int) -> None:
+    """The files, of the same pixels under names of their own, and two manifests: four images per patient, and one."""
     folder.mkdir(parents=True)
-    rng = np.random.default_rng(1)
-    y, x = np.mgrid[:ROWS, :COLUMNS]
-    breast = ((x / 1900) ** 2 + ((y - ROWS / 2) / 1500) ** 2 < 1) * 2500
+    write(folder / "one.dcm", phantom(), SYNTAXES[syntax])
+    ds = pydicom.dcmread(folder / "one.dcm")
+    ds.ImageLaterality, ds.ViewPosition, ds.PresentationIntentType = "L", "CC", "FOR PRESENTATION"
     for k in range(images):
-        meta = FileMetaDataset()
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        meta.MediaStorageSOPClassUID = DigitalMammographyXRayImageStorageForPresentation
-        meta.MediaStorageSOPInstanceUID = f"1.2.3.{k}"
-        ds = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-        ds.SOPClassUID, ds.SOPInstanceUID, ds.StudyInstanceUID = (
-            meta.MediaStorageSOPClassUID,
-            f"1.2.3.{k}",
-            f"1.2.4.{k}",
-        )
-        ds.PatientID, ds.Modality, ds.PresentationIntentType = f"P{k}", "MG", "FOR PRESENTATION"
-        ds.ImageLaterality, ds.ViewPosition, ds.Rows, ds.Columns, ds.SamplesPerPixel = "L", "CC", ROWS, COLUMNS, 1
-        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
-        ds.PhotometricInterpretation, ds.WindowCenter, ds.WindowWidth = "MONOCHROME2", 2048, 4096
-        noise = rng.integers(0, 400, (ROWS // 8, COLUMNS // 8)).repeat(8, 0).repeat(8, 1)
-        ds.PixelData = ((breast + noise) * (breast > 0)).astype(np.uint16).tobytes()
-        ds.save_as(folder / f"{k:05d}.dcm", enforce_file_format=True)
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{k}"
+        ds.save_as(folder / f"{k:05d}.dcm")
     for name, per_patient, number in (("fours", 4, images), ("ones", 1, each)):
         rows = "".join(f"{k:05d}.dcm,P{k // per_patient}\n" for k in range(number))
         (folder / f"{name}.csv").write_text("image,patient\n" + rows)
@@ -139,18 +120,21 @@ render_shard(images, importer, Path("alone/dicom"), Path("alone/png"), recipe, c
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--each", type=int, default=1000)
+    parser.add_argument("--each", type=int, default=1000, help="0: none")
+    parser.add_argument("--syntax", choices=SYNTAXES, default="uncompressed")
     parser.add_argument("--folder", type=Path, required=True)
     given = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     shutil.rmtree(given.folder, ignore_errors=True)
     folder = given.folder.resolve()
-    make_release(folder / "release", given.images, given.each)
-    print(f"{given.images} images, {ROWS} x {COLUMNS}, 2 cores")
+    make_release(folder / "release", given.syntax, given.images, given.each)
+    print(f"{given.images} images, {ROWS} x {COLUMNS}, {given.syntax}, 2 cores")
     ours = run(folder / "ours", folder / "release/fours.csv", 128)
     alone = work_alone(folder / "ours")
     print(f"image work alone         {alone:8.1f} s")
     print(f"shards of 128 patients   {ours:8.1f} s   not image work: {100 * (1 - alone / ours):.1f} %", flush=True)
+    if not given.each:
+        return
     each = run(folder / "each", folder / "release/ones.csv", 1)
     ratio = (each / given.each) / (ours / given.images)
     print(
