@@ -4,7 +4,8 @@
 
 The same true-sized DICOMs (3328 x 2560, 12 bit; uncompressed they are the quickest to decode) are rendered twice by the
 workflow itself: in shards of 128 patients with four images each, and the first --each of them in one shard per image (two
-jobs each: injection, rendering); the ratio is of seconds per image. Beside it the image work alone: the same functions and number of processes, no workflow. FOLDER is made anew.
+jobs each: injection, rendering); the ratio is of seconds per image. Beside it the image work alone: the
+same functions and number of processes, no workflow. FOLDER is made anew.
 """
 
 import argparse
