@@ -6,7 +6,16 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from mammoseg.comparisons import COMPARISONS, INTERVALS, comparison_rows, contrast, interval_rows, markdown, verdict
+from mammoseg.comparisons import (
+    COMPARISONS,
+    INTERVALS,
+    comparison_rows,
+    contrast,
+    interval_rows,
+    markdown,
+    p_in_words,
+    verdict,
+)
 
 RECIPE = {"margin": 0.05, "alpha": 0.05, "resamples": 999, "seed": 1}
 DATASETS = {"site": {"importer": "manifest", "role": "train", "phantom": False}}
@@ -106,6 +115,19 @@ def test_what_models_differ_in():
     assert contrast(model(), model(weights="imagenet")) == "weights"
     assert contrast(model(), model("resnet22_gmic", weights="gmic")) == "encoder + weights"
     assert contrast(model(), model(training={"lr": 2})) == "training"
+    one, other = model(weights="imagenet"), model(weights="gmic")
+    one[0]["weights_used"] = other[0]["weights_used"] = "random"  # neither could be had
+    assert contrast(one, other) == "nothing"
+
+
+def test_no_p_is_nought():
+    assert [p_in_words(p) for p in ("", "0.000000", "0.000999", "0.001", "0.0474")] == [
+        "",
+        "< 0.001",
+        "< 0.001",
+        "0.001",
+        "0.047",
+    ]
 
 
 def test_one_model_and_few_patients(study):
@@ -115,4 +137,4 @@ def test_one_model_and_few_patients(study):
     rows = comparison_rows(few, models, DATASETS, True, RECIPE)
     assert {r["low"] for r in rows} == {""}
     assert "not decided" in {r["verdict"] for r in rows}
-    assert "| holdout | a | b | encoder | 2 |" in markdown(rows, RECIPE)
+    assert "| site | holdout | a | b | encoder | 2 |" in markdown(rows, RECIPE)

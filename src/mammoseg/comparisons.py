@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from mammoseg.statistics import equivalence, holm, mean_interval, paired_test
-from mammoseg.tables import DataSets, Models, Scores, decimals, groups, has_mass, weights_in_words
+from mammoseg.tables import DataSets, Models, Scores, decimals, groups, has_mass
 
 INTERVALS = ("dataset", "part", "model", "n_images", "n_patients", "dice_mean", "dice_low", "dice_high")
 COMPARISONS = (
@@ -12,7 +12,7 @@ COMPARISONS = (
     "rank_biserial", "margin", "p_equivalence", "verdict",
 )  # fmt: skip
 HEADINGS = {
-    "part": "part", "model_a": "A", "model_b": "B", "contrast": "they differ in", "n_patients": "patients",
+    "dataset": "data set", "part": "part", "model_a": "A", "model_b": "B", "contrast": "they differ in", "n_patients": "patients",
     "difference": "A − B", "low": "low", "high": "high", "p_holm": "p (Holm)", "p_equivalence": "p (equivalence)",
     "verdict": "verdict",
 }  # fmt: skip
@@ -108,11 +108,16 @@ def contrast(a: Sequence[Mapping], b: Sequence[Mapping]) -> str:
     """
     one, other = a[0]["model"], b[0]["model"]
     found = [k for k in ("encoder", "decoder", "stem") if one.get(k) != other.get(k)]
-    if weights_in_words(a) != weights_in_words(b):
+    if {f["weights_used"] for f in a} != {f["weights_used"] for f in b}:  # not those that were asked for
         found.append("weights")
     if a[0]["recipe"].get("training") != b[0]["recipe"].get("training"):
         found.append("training")
     return " + ".join(found) or "nothing"
+
+
+def p_in_words(p: str) -> str:
+    """Three decimals; ``< 0.001`` for less, for no p is 0."""
+    return "" if not p else "< 0.001" if float(p) < 0.001 else f"{float(p):.3f}"
 
 
 def markdown(rows: Sequence[Mapping], recipe: Mapping) -> str:
@@ -120,7 +125,8 @@ def markdown(rows: Sequence[Mapping], recipe: Mapping) -> str:
     lines = [f"| {' | '.join(HEADINGS.values())} |", "|" + "---|" * len(HEADINGS)]
     for row in rows:
         cells = {**row, "part": row["part"].replace("_", " ")}
-        cells |= {k: f"{float(row[k]):.3f}" for k in ("difference", "low", "high", "p_holm", "p_equivalence") if row[k]}
+        cells |= {k: f"{float(row[k]):.3f}" for k in ("difference", "low", "high") if row[k]}
+        cells |= {k: p_in_words(row[k]) for k in ("p_holm", "p_equivalence")}
         lines.append(f"| {' | '.join(str(cells[k]) for k in HEADINGS)} |")
     note = (
         f"Difference of the mean Dice with a {100 * (1 - recipe['alpha']):g} % bootstrap interval over patients (BCa); "
