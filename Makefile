@@ -16,7 +16,7 @@ setup: $(READY)      ## set up .venv and nothing else
 
 # Without a GPU small trainings side by side, one thread each, are faster than one after the other; and a fixed number of
 # threads gives the same table whatever the number of cores.
-demo: $(READY)       ## run the study on synthetic mammograms (about 20 minutes on 2 cores) and print its table
+demo: $(READY)       ## run the study on synthetic mammograms (about 10 minutes on 2 cores) and print its table
 	$(SNAKEMAKE) --configfile config/demo.yaml -q rules --resources gpu=$(CORES) --set-threads train_fold=1 predict_ensemble=1
 	@cat results/demo/tables/summary.txt
 

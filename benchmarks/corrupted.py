@@ -2,21 +2,17 @@
 
     python benchmarks/corrupted.py [--files 2000] [--seed 0] --folder FOLDER
 
-Each stands beside its intact twin. FOLDER is made anew.
+Each stands beside its intact twin. FOLDER must not exist, or be empty.
 """
 
 import argparse
 import resource
-import shutil
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
-
-from corrupted_files import damaged_files, outcomes  # noqa: E402
+from _bench import new_folder
+from corrupted_files import damaged_files, outcomes
 
 
 def main() -> None:
@@ -25,10 +21,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, required=True)
     given = parser.parse_args()
-    shutil.rmtree(given.folder, ignore_errors=True)
+    folder = new_folder(given.folder)
     files = list(damaged_files(given.files, given.seed))
     start = time.perf_counter()
-    found = outcomes(files, given.folder)
+    found = outcomes(files, folder)
     seconds = time.perf_counter() - start
     for way, became in found.items():
         words = ", ".join(f"{n} {word}" for word, n in Counter(became).most_common())

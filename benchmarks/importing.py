@@ -2,22 +2,19 @@
 
     python benchmarks/importing.py --folder FOLDER
 
-410 files of 4084 x 3328 and 3328 x 2560 pixels, sparse: an index reads headers and outlines alone. FOLDER is made anew.
+410 files of 4084 x 3328 and 3328 x 2560 pixels, sparse: an index reads headers and outlines alone. FOLDER must not exist,
+or be empty.
 """
 
 import argparse
 import plistlib
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
-
-from dicom_files import make_dicom  # noqa: E402
+from _bench import ROOT, new_folder
+from dicom_files import make_dicom
 
 FILES, WITH_MASS, PATIENTS = 410, 107, 108
 SIZES = ((4084, 3328), (3328, 2560))
@@ -71,8 +68,7 @@ print(f"with imports {{time.perf_counter() - start:.2f}} s, peak memory of a pro
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True)
-    folder = parser.parse_args().folder.resolve()
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = new_folder(parser.parse_args().folder)
     make_release(folder / "INbreast Release 1.0")
     (folder / "out").mkdir()
     script = SCRIPT.format(src=str(ROOT / "src"), root=str(folder / "INbreast Release 1.0"), out=str(folder / "out"))

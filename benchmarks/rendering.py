@@ -2,9 +2,9 @@
 
     python benchmarks/rendering.py --folder FOLDER [--images 16]
 
-One 3328 x 2560, 12-bit phantom with noise, in every transfer syntax; FOLDER is made anew. The plain way is pydicom's
-apply_voi_lut in floating point, padding, resizing and writing by Pillow. DCMTK windows, scales and writes a 16-bit PNG, one
-process an image, without padding, mask or digests. Everything is pinned to one core, but where two are said.
+One 3328 x 2560, 12-bit phantom with noise, in every transfer syntax; FOLDER must not exist, or be empty. The plain way is
+pydicom's apply_voi_lut in floating point, padding, resizing and writing by Pillow. DCMTK windows, scales and writes a 16-bit
+PNG, one process an image, without padding, mask or digests. Everything is pinned to one core, but where two are said.
 """
 
 import argparse
@@ -21,31 +21,28 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 import cv2
 import numpy as np
 import pydicom
+from _bench import ROOT, new_folder
+from dicom_files import LOSSLESS, LOSSY, encapsulated_dicom, make_dicom, write_dicom
 from PIL import Image as Pillow
 from pydicom import uid
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
-
-from dicom_files import LOSSLESS, LOSSY, encapsulated_dicom, make_dicom, write_dicom  # noqa: E402
-
-from mammoseg import fingerprint  # noqa: E402
-from mammoseg.acceptance import Code  # noqa: E402
-from mammoseg.breast import chest_wall_on_left  # noqa: E402
-from mammoseg.datasets.masks import draw_region, read_mask  # noqa: E402
-from mammoseg.datasets.registry import importer_for  # noqa: E402
-from mammoseg.dicom.decode import decode, refuse_constant  # noqa: E402
-from mammoseg.dicom.missing_windowing import MissingWindowing  # noqa: E402
-from mammoseg.dicom.read import read_encoded  # noqa: E402
-from mammoseg.dicom.render import lookup_table  # noqa: E402
-from mammoseg.dicom.voi_lut import find_windowing  # noqa: E402
-from mammoseg.files import write_csv  # noqa: E402
-from mammoseg.geometry import Letterbox  # noqa: E402
-from mammoseg.indexing import index_release, write_index  # noqa: E402
-from mammoseg.likeness import signature  # noqa: E402
-from mammoseg.preparation import inject_shard, render_shard  # noqa: E402
-from mammoseg.shard_rows import images_of_shard, write_shards  # noqa: E402
+from mammoseg import fingerprint
+from mammoseg.acceptance import Code
+from mammoseg.breast import chest_wall_on_left
+from mammoseg.datasets.masks import draw_region, read_mask
+from mammoseg.datasets.registry import importer_for
+from mammoseg.dicom.decode import decode, refuse_constant
+from mammoseg.dicom.missing_windowing import MissingWindowing
+from mammoseg.dicom.read import read_encoded
+from mammoseg.dicom.render import lookup_table
+from mammoseg.dicom.voi_lut import find_windowing
+from mammoseg.files import write_csv
+from mammoseg.geometry import Letterbox
+from mammoseg.indexing import index_release, write_index
+from mammoseg.likeness import signature
+from mammoseg.preparation import inject_shard, render_shard
+from mammoseg.shard_rows import images_of_shard, write_shards
 
 ROWS, COLUMNS, SIDE, BITS = 3328, 2560, 512, 12
 RECIPE = {"side": SIDE, "mask_share": 0.5, "orient": "as_is", "windowing": {"prefer": "lut", "item": 1}}
@@ -252,9 +249,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=16)
     given = parser.parse_args()
     cv2.setNumThreads(1)
-    folder = given.folder.resolve()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder = new_folder(given.folder)
     pixels = phantom()
     os.sched_setaffinity(0, {0})
 

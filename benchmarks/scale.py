@@ -4,14 +4,14 @@
 
 The release is real as far as the index and the plan look: DICOM headers, a manifest, masks; its pixels are sparse. What lies
 below the plan (PNGs, 20 fold models, probability maps, scores) is not computed but written as the jobs would have left it, with
-true manifests and fingerprints, and put on Snakemake's record with --touch. Then every run is a real one. FOLDER is made anew.
+true manifests and fingerprints, and put on Snakemake's record with --touch. Then every run is a real one. FOLDER
+must not exist, or be empty.
 """
 
 import argparse
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -21,9 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+from _bench import ROOT, new_folder
 
 ROWS, COLUMNS, SIDE = 256, 208, 64
 VIEWS = ("LCC", "LMLO", "RCC", "RMLO")
@@ -264,9 +262,7 @@ def main() -> None:
     parser.add_argument("--patients-per-shard", type=int, default=128)
     given = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    shutil.rmtree(given.folder, ignore_errors=True)
-    given.folder.mkdir(parents=True)
-    folder = given.folder.resolve()
+    folder = new_folder(given.folder)
     start = time.perf_counter()
     release = Release(folder / "release")
     for p in range(given.images // 4):

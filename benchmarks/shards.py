@@ -5,12 +5,12 @@
 The same true-sized DICOMs (3328 x 2560, 12 bit; uncompressed they are the quickest to decode) are rendered twice by the
 workflow itself: in shards of 128 patients with four images each, and the first --each of them in one shard per image (two
 jobs each: injection, rendering); the ratio is of seconds per image. Beside it the image work alone: the
-same functions and number of processes, no workflow. FOLDER is made anew.
+same functions and number of processes, no workflow. FOLDER must not
+exist, or be empty.
 """
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -19,9 +19,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import yaml
+from _bench import ROOT, new_folder
 from rendering import COLUMNS, ROWS, SYNTAXES, phantom, write
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def make_release(folder: Path, syntax: str, images: int, each: int) -> None:
@@ -125,8 +124,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     given = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    shutil.rmtree(given.folder, ignore_errors=True)
-    folder = given.folder.resolve()
+    folder = new_folder(given.folder)
     make_release(folder / "release", given.syntax, given.images, given.each)
     print(f"{given.images} images, {ROWS} x {COLUMNS}, {given.syntax}, 2 cores")
     ours = run(folder / "ours", folder / "release/fours.csv", 128)

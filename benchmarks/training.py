@@ -10,7 +10,6 @@ import argparse
 import itertools
 import logging
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,19 +19,17 @@ import cv2
 import numpy as np
 import torch
 import yaml
+from _bench import ROOT
 from torch.utils.data import DataLoader, Dataset
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
-
-from mammoseg.augmentation import augment, build_stream  # noqa: E402
-from mammoseg.datasets.phantom import Site  # noqa: E402
-from mammoseg.device_augmentation import Planner, augment_batch  # noqa: E402
-from mammoseg.fold_model import FoldModel  # noqa: E402
-from mammoseg.losses import CombinedLoss  # noqa: E402
-from mammoseg.models import build_model  # noqa: E402
-from mammoseg.pack import Entry, open_pack, read_image, read_mask, write_pack  # noqa: E402
-from mammoseg.training import train_fold  # noqa: E402
+from mammoseg.augmentation import augment, build_stream
+from mammoseg.datasets.phantom import Site
+from mammoseg.device_augmentation import Planner, augment_batch
+from mammoseg.fold_model import FoldModel
+from mammoseg.losses import CombinedLoss
+from mammoseg.models import build_model
+from mammoseg.pack import Entry, open_pack, read_image, read_mask, write_pack
+from mammoseg.training import train_fold
 
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 MODELS = [(e, d) for d in ("unet", "fpn") for e in ("resnet34", "resnet22_gmic")]

@@ -3,21 +3,17 @@
 python docs/draw_voi_lut.py
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
-
-from mammoseg.datasets.phantom import Site  # noqa: E402
-from mammoseg.dicom.missing_windowing import MissingWindowing  # noqa: E402
-from mammoseg.dicom.render import lookup_table, render  # noqa: E402
-from mammoseg.dicom.voi_lut import find_windowing  # noqa: E402
-from mammoseg.figures.style import CYCLE, GREY, house_style, new_figure, save  # noqa: E402
+from mammoseg.datasets.phantom import Site
+from mammoseg.dicom.missing_windowing import MissingWindowing
+from mammoseg.dicom.render import lookup_table, render
+from mammoseg.dicom.voi_lut import find_windowing
+from mammoseg.figures.style import CYCLE, GREY, house_style, new_figure, save
 
 KINDS = {
     "none": {"kind": "none"},
@@ -63,7 +59,7 @@ def main() -> None:
             shown.grid(False)
         curves.set(title="what is shown of them", xlabel="stored value", ylabel="grey, black to white", xlim=(0, 4095))
         curves.legend(ncols=len(KINDS), loc="lower right")
-    save(figure, ROOT / "docs/voi-lut.png")
+    save(figure, Path(__file__).with_name("voi-lut.png"))
 
 
 if __name__ == "__main__":

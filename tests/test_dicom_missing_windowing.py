@@ -121,6 +121,15 @@ def test_lut_copied_from_a_dicom(tmp_path, entries, first, bits, vr, syntax):
     assert np.abs(render(ds) - expected).max() <= 0.5
 
 
+def test_lut_copied_from_a_big_endian_dicom(tmp_path):
+    table = np.linspace(0, 1, 65536) ** 2 * 65535  # as bytes, OW, it stands in the reference's own byte order
+    item = lut_item(table.round().astype(int), 0, 16, "US", "OW")
+    item.LUTData = np.frombuffer(item.LUTData, "<u2").astype(">u2").tobytes()
+    write_dicom(tmp_path / "reference.dcm", ramp(), syntax=ExplicitVRBigEndian, VOILUTSequence=[item])
+    ds = injected(make_dicom(ramp()), FILE, tmp_path / "reference.dcm")
+    assert np.array_equal(render(ds), table.round()[ramp()])
+
+
 def test_window_copied_from_a_dicom_with_its_function(tmp_path):
     write_dicom(tmp_path / "reference.dcm", WindowCenter=[1000, 2000], WindowWidth=[500, 700], VOILUTFunction="SIGMOID")
     ds = injected(make_dicom(ramp()), {**FILE, "choice": {"prefer": "lut", "item": 2}}, tmp_path / "reference.dcm")

@@ -212,7 +212,9 @@ def _look(
     progress = Progress("files", len(new))
     look = partial(_look_at_all, importer, code.digest)
     try:
-        found = in_processes(look, [(part,) for part in parts], workers, _one_by_one(look), lambda: progress.step(PART))
+        found = in_processes(
+            look, [(part,) for part in parts], workers, _one_by_one(look), lambda part: progress.step(len(part))
+        )
     finally:
         progress.close()
     for k, entry in zip(new, chain.from_iterable(found), strict=True):

@@ -33,6 +33,7 @@ def preflight(study: Study, targets: Collection[str], trains_here: bool) -> None
     for dataset in study.datasets.values():
         if not dataset.phantom:
             check_root(dataset.name, dataset.root)
+    check_injection(study)
     if targets and set(targets) <= WITHOUT_NETWORKS:
         return
     check_space(study)
@@ -52,6 +53,12 @@ def check_root(name: str, root: Path) -> None:
         raise UserError(f"{where} cannot be read by this user; change its permissions")
     if root.is_dir() and not any(root.iterdir()):
         raise UserError(f"{where} is empty; {change}")
+
+
+def check_injection(study: Study) -> None:
+    """Raise UserError where the file that windowing is to be copied from is not there; what it holds is looked at later."""
+    if study.injection_file and not study.injection_file.is_file():
+        raise UserError(f"config key image.voi_lut.file is {str(study.injection_file)!r}: there is no such file")
 
 
 def check_space(study: Study) -> None:

@@ -104,7 +104,7 @@ def _injection_crashed(source: Path, row: Mapping) -> dict:
 def _with_progress(work, todo: Sequence[tuple], workers: int, lost) -> list[dict]:
     progress = Progress("images", len(todo))
     try:
-        return in_processes(work, todo, workers, lost, progress.step)
+        return in_processes(work, todo, workers, lost, lambda row: progress.step())
     finally:
         progress.close()
 

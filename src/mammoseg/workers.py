@@ -24,7 +24,7 @@ def in_processes(
     todo: Sequence[tuple],
     workers: int,
     lost: Callable[..., object],
-    done: Callable[[], object] = lambda: None,
+    done: Callable[[object], object] = lambda made: None,
 ) -> list:
     """Do pieces of work in processes of their own.
 
@@ -42,7 +42,7 @@ def in_processes(
     lost : function
         Called with the arguments of a piece in place of `work` where its process died twice.
     done : function, optional
-        Called after each piece.
+        Called with what was made of each piece, as soon as it is.
 
     Returns
     -------
@@ -59,7 +59,11 @@ def in_processes(
             # A process that died took the pool with it. One of those that were handed out then is the cause.
             for k in list(left)[: 2 * workers + 1]:
                 arguments = left.pop(k)
-                made |= _pooled(work, {k: arguments}, 1, done) or {k: lost(*arguments)}
+                alone = _pooled(work, {k: arguments}, 1, done)
+                if not alone:
+                    alone = {k: lost(*arguments)}
+                    done(alone[k])
+                made |= alone
     return [made[k] for k in range(len(todo))]
 
 
@@ -74,11 +78,14 @@ def _pooled(work, todo: Mapping[int, tuple], workers: int, done) -> dict[int, ob
             futures = {pool.submit(_bounded, arguments): k for k, arguments in todo.items()}
             try:
                 for future in as_completed(list(futures)):
-                    made[futures.pop(future)] = future.result()
-                    done()
+                    k = futures.pop(future)
+                    made[k] = future.result()
+                    done(made[k])
             except Exception:
                 pool.shutdown(cancel_futures=True)
                 raise
+            finally:
+                gc.unfreeze()
     return made
 
 

@@ -49,9 +49,8 @@ VIEWS = ("CC", "MLO")
 UID = re.compile(r"\d+(\.\d+)+")
 WORST_FIRST = ("MALIGNANT", "BENIGN", "BENIGN_WITHOUT_CALLBACK")
 DENSITIES = ("1", "2", "3", "4")  # the tables hold a 0 too, where it is not known
-SAME_RATIO = (
-    0.002  # by which the factors down and across may differ: films scanned at another pitch have 0.87 both ways
-)
+# By which the factors down and across may differ: films scanned at another pitch have 0.87 both ways.
+SAME_RATIO = 0.002
 HALF, TWICE = 0.5, 2.0  # factors beyond these are of a cropped picture, never of another pitch
 JPEG_NEAR = 32  # grey levels by which compression moves a mask's black and white
 JPEG_GREY = 0.01  # share of a mask's pixels, those along its edge, that it moves farther

@@ -11,15 +11,14 @@ import numpy as np
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRBigEndian
 from pydicom.valuerep import DSfloat
 
 from mammoseg.breast import breast_mask
 from mammoseg.dicom.decode import decode
 from mammoseg.dicom.read import read_header
 from mammoseg.dicom.render import inverted, value_of_word
-from mammoseg.dicom.values import numbers
-from mammoseg.dicom.voi_lut import Windowing, find_windowing, lut_words
+from mammoseg.dicom.values import numbers, text
+from mammoseg.dicom.voi_lut import Windowing, find_windowing, is_little_endian, lut_words
 from mammoseg.errors import Unusable, UserError
 
 EXPLANATIONS = {
@@ -74,7 +73,7 @@ class MissingWindowing:
             ``undecodable``, ``no_breast``: kinds ``mode`` and ``percentiles`` look at the image's grey values.
         """
         recipe, explanation = self.recipe, self.recipe["explanation"] or EXPLANATIONS[self.recipe["kind"]]
-        little_endian = dataset.file_meta.TransferSyntaxUID != ExplicitVRBigEndian
+        little_endian = is_little_endian(dataset)
         match recipe["kind"]:
             case "none":
                 return []
@@ -94,15 +93,16 @@ class MissingWindowing:
     def _copy(self, explanation: str, little_endian: bool) -> list[DataElement]:
         if isinstance(self.copied, np.ndarray):
             return _lut([len(self.copied) % 65536, 0, 16], self.copied, explanation, little_endian)
-        windowing, function = self.copied
+        windowing, header = self.copied
         if windowing.kind == "window":
+            function = text(header, "VOILUTFunction").upper() or "LINEAR"
             return _window(*windowing.content, explanation, function)
         descriptor = [int(v) for v in numbers(windowing.content, "LUTDescriptor")]
-        return _lut(descriptor, lut_words(windowing.content), explanation, little_endian)
+        return _lut(descriptor, lut_words(windowing.content, is_little_endian(header)), explanation, little_endian)
 
 
-def _read(file: Path | None, choice: Mapping) -> np.ndarray | tuple[Windowing, str]:
-    """The table of a text file; or the windowing of a DICOM, with the function of its windows."""
+def _read(file: Path | None, choice: Mapping) -> np.ndarray | tuple[Windowing, FileDataset]:
+    """The table of a text file; or the windowing of a DICOM, and its header."""
     if file is None:
         raise UserError("config key image.voi_lut.file is missing; kind file needs the path of a DICOM or of a table")
     key = f"config key image.voi_lut.file ({file})"
@@ -123,8 +123,7 @@ def _read(file: Path | None, choice: Mapping) -> np.ndarray | tuple[Windowing, s
     windowing = find_windowing(header, **choice)
     if windowing.kind == "none":
         raise UserError(f"{key}: this DICOM carries no windowing that could be copied")
-    function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
-    return windowing, function
+    return windowing, header
 
 
 def sigmoid_table(center: float, width: float, entries: int) -> np.ndarray:

@@ -86,7 +86,7 @@ def modality_values(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, f
     """
     item = first_item(dataset, "ModalityLUTSequence")
     if item is not None:
-        table = _read_table(item, stored, _little_endian(dataset), "modality_lut")
+        table = _read_table(item, stored, is_little_endian(dataset), "modality_lut")
         return table(stored), 0.0, table.highest
     values = stored.astype(np.float64)
     slope, intercept = numbers(dataset, "RescaleSlope"), numbers(dataset, "RescaleIntercept")
@@ -118,7 +118,7 @@ def voi_shares(dataset: Dataset, values: np.ndarray, windowing: Windowing) -> np
         ``bad_voi_lut``, ``bad_window``.
     """
     if windowing.kind == "voi_lut":
-        table = _read_table(windowing.content, values, _little_endian(dataset), "voi_lut")
+        table = _read_table(windowing.content, values, is_little_endian(dataset), "voi_lut")
         return table(values) / table.highest
     if windowing.kind == "window":
         return _windowed(values, *windowing.content, text(dataset, "VOILUTFunction").upper())
@@ -203,6 +203,7 @@ def _windows(dataset: Dataset) -> dict[int, tuple[str, tuple[float, float]]]:
     return {n: ("".join(explanations[n - 1 : n]), pair) for n, pair in enumerate(pairs, 1)}
 
 
-def _little_endian(dataset: Dataset) -> bool:
+def is_little_endian(dataset: Dataset) -> bool:
+    """Byte order of a file, in which the words of its OW attributes stand."""
     meta = getattr(dataset, "file_meta", None)
     return meta is None or meta.get("TransferSyntaxUID") != ExplicitVRBigEndian
