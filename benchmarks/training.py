@@ -28,7 +28,8 @@ from mammoseg.device_augmentation import Planner, augment_batch
 from mammoseg.fold_model import FoldModel
 from mammoseg.losses import CombinedLoss
 from mammoseg.models import build_model
-from mammoseg.pack import Entry, open_pack, read_image, read_mask, write_pack
+from mammoseg.pack import Entry, open_pack, write_pack
+from mammoseg.png import read_image, read_mask
 from mammoseg.training import train_fold
 
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -179,6 +180,7 @@ def whole(
         model={"name": "x", "encoder": model[0], "decoder": model[1], "weights": "random"},
         training={**settings, **changes}, augmentation={**CONFIG["augmentation"], "device": on},
         normalisation={"augmented": False}, seed=1, fold=0, threads=torch.get_num_threads(), state=folder,
+        made_from=f"{model} {on} {changes}",  # else a run would go on from what the last one left
     )  # fmt: skip
     last = result.history[-1]
     start = time.perf_counter()

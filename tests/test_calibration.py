@@ -8,13 +8,14 @@ from sklearn.calibration import calibration_curve
 
 from mammoseg.calibration import (
     THRESHOLDS,
-    PixelCounts,
-    ThresholdSweep,
+    dice_by_threshold,
     fold_disagreement,
+    pixel_counts,
+    reliability,
     risk_coverage,
 )
+from mammoseg.case_scores import binarise
 from mammoseg.metrics import dice
-from mammoseg.scoring import binarise
 
 
 @pytest.fixture
@@ -30,13 +31,10 @@ def cases():
 
 
 def test_reliability_equals_scikit_learn(cases):
-    counts = PixelCounts()
-    for probability, reference in cases:
-        counts.add(probability, reference)
     truth = np.concatenate([reference.ravel() for _, reference in cases])
     probability = np.concatenate([p.ravel() for p, _ in cases]) / 65535
     for bins in (5, 10, 15):
-        curve = counts.reliability(bins)
+        curve = reliability(sum(pixel_counts(p, reference, bins) for p, reference in cases))
         share, mean = calibration_curve(truth, probability, n_bins=bins)
         np.testing.assert_allclose(curve.share[curve.count > 0], share, rtol=1e-12)
         np.testing.assert_allclose(curve.probability[curve.count > 0], mean, rtol=1e-9)
@@ -47,75 +45,56 @@ def test_reliability_equals_scikit_learn(cases):
 
 def test_calibration_error_by_hand():
     # Bins of a half. 0.2 four times, once mass: |0.25 − 0.2| = 0.05. 0.8 and 1.0 once each, both mass: |1 − 0.9| = 0.1.
-    # (4 · 0.05 + 2 · 0.1) / 6 = 0.4 / 6. In 8 and 16 bit: 0.2, 0.8 and 1 are 51, 204, 255 times 1/255.
-    shares = np.array([[51, 51, 51], [51, 204, 255]])
-    reference = np.array([[True, False, False], [False, True, True]])
-    for stored in (shares.astype(np.uint8), (shares * 257).astype(np.uint16)):
-        counts = PixelCounts()
-        counts.add(stored, reference)
-        curve = counts.reliability(2)
-        assert curve.count.tolist() == [4, 2]
-        assert curve.probability == pytest.approx([0.2, 0.9])
-        assert curve.share == pytest.approx([0.25, 1])
-        assert curve.expected_calibration_error == pytest.approx(0.4 / 6)
+    # (4 · 0.05 + 2 · 0.1) / 6 = 0.4 / 6. In 16 bit 0.2, 0.8 and 1 are 51, 204, 255 times 257/65535.
+    shares = np.array([[51, 51, 51], [51, 204, 255]], np.uint16) * 257
+    counts = pixel_counts(shares, np.array([[True, False, False], [False, True, True]]), 2)
+    assert counts.tolist() == [[4, 4 * 51 * 257, 1], [2, (204 + 255) * 257, 2]]
+    curve = reliability(counts)
+    assert curve.count.tolist() == [4, 2]
+    assert curve.probability == pytest.approx([0.2, 0.9])
+    assert curve.share == pytest.approx([0.25, 1])
+    assert curve.expected_calibration_error == pytest.approx(0.4 / 6)
 
 
 def test_empty_bins_and_no_pixels_are_undefined():
-    counts = PixelCounts()
-    assert math.isnan(counts.reliability().expected_calibration_error)
-    counts.add(np.full((2, 2), 255, np.uint8), np.ones((2, 2), bool))
-    curve = counts.reliability(4)
+    assert math.isnan(reliability(np.zeros((15, 3), int)).expected_calibration_error)
+    curve = reliability(pixel_counts(np.full((2, 2), 65535, np.uint16), np.ones((2, 2), bool), 4))
     assert curve.count.tolist() == [0, 0, 0, 4]
     assert np.isnan(curve.share[:3]).all()
     assert curve.expected_calibration_error == 0
 
 
-def test_counts_do_not_wrap():
-    counts = PixelCounts()
-    for _ in range(3):
-        counts.add(np.full((300, 300), 255, np.uint8), np.ones((300, 300), bool))
-    assert counts.pixels[65535] == counts.mass[65535] == 270_000
+def test_counts_of_large_images_do_not_wrap():
+    white = np.full((4096, 4096), 65535, np.uint16)
+    assert pixel_counts(white, white > 0)[-1].tolist() == [4096**2, 4096**2 * 65535, 4096**2]
 
 
 def test_sweep_is_the_dice_of_each_thresholds_mask(cases):
-    assert THRESHOLDS[128] == 0.5
-    sweep = ThresholdSweep()
-    expected = []
+    assert THRESHOLDS[9] == 0.5
     for probability, reference in cases:
-        expected.append([dice(binarise(probability, t), reference) for t in THRESHOLDS])
-        np.testing.assert_allclose(sweep.add(probability, reference), expected[-1], rtol=1e-12)
-    assert sweep.n_cases == len(cases)
-    np.testing.assert_allclose(sweep.mean_dice, np.mean(expected, axis=0), rtol=1e-12)
-
-
-def test_sweep_of_8_bit_probabilities():
-    draw = np.random.default_rng(2)
-    probability = draw.integers(0, 256, (40, 30), dtype=np.uint8)
-    reference = probability > draw.integers(0, 256, (40, 30))
-    expected = [dice(probability >= np.rint(255 * t), reference) for t in THRESHOLDS]
-    np.testing.assert_allclose(ThresholdSweep().add(probability, reference), expected, rtol=1e-12)
+        expected = [dice(binarise(probability, t), reference) for t in THRESHOLDS]
+        np.testing.assert_allclose(dice_by_threshold(probability, reference), expected, rtol=1e-12)
 
 
 def test_sweep_by_hand():
     # At a threshold up to 0.25 all four pixels, up to 0.75 two, above none: 2·1/(4 + 1), 2·1/(2 + 1), 0.
     probability = np.rint(65535 * np.array([[0.25, 0.75], [0.25, 0.75]])).astype(np.uint16)
-    scores = ThresholdSweep().add(probability, np.array([[False, True], [False, False]]))
-    steps = {0: 2 / 5, 64: 2 / 5, 65: 2 / 3, 128: 2 / 3, 192: 2 / 3, 193: 0, 255: 0}
-    assert {k: scores[k] for k in steps} == pytest.approx(steps)
-    assert np.isnan(ThresholdSweep().mean_dice).all()
+    scores = dice_by_threshold(probability, np.array([[False, True], [False, False]]))
+    assert scores == pytest.approx([2 / 5] * 5 + [2 / 3] * 10 + [0] * 4)
     with pytest.raises(ValueError, match="with a mass"):
-        ThresholdSweep().add(probability, np.zeros((2, 2), bool))
+        dice_by_threshold(probability, np.zeros((2, 2), bool))
 
 
-def test_probabilities_that_are_not_stored_ones_are_errors():
+@pytest.mark.parametrize("counted", [pixel_counts, dice_by_threshold])
+def test_probabilities_that_are_not_stored_ones_are_errors(counted):
     mask = np.ones((2, 2), bool)
-    for streamed in (PixelCounts(), ThresholdSweep()):
-        with pytest.raises(ValueError, match="uint8 or uint16"):
-            streamed.add(mask * 0.5, mask)
-        with pytest.raises(ValueError, match="shape"):
-            streamed.add(np.ones((2, 2), np.uint8), mask[:1])
-        with pytest.raises(ValueError, match="no mask"):
-            streamed.add(np.ones((2, 2), np.uint8), mask * 255)
+    for wrong in (mask * 0.5, mask * np.uint8(200)):
+        with pytest.raises(ValueError, match="uint16"):
+            counted(wrong, mask)
+    with pytest.raises(ValueError, match="shape"):
+        counted(np.ones((2, 2), np.uint16), mask[:1])
+    with pytest.raises(ValueError, match="no mask"):
+        counted(np.ones((2, 2), np.uint16), mask * 255)
 
 
 def test_risk_coverage_by_hand():
@@ -155,17 +134,17 @@ def test_what_cannot_be_ranked_is_an_error():
 
 
 def test_disagreement_by_hand():
-    # Masks at 0.5: the first two folds agree on two pixels, the third has one of them: Dice 1, 2/3, 2/3.
-    folds = [np.array([[0.9, 0.9, 0.0]]), np.array([[0.9, 0.6, 0.0]]), np.array([[0.9, 0.3, 0.0]])]
+    # The first two folds agree on two pixels, the third has one of them: Dice 1, 2/3, 2/3.
+    folds = np.array([[[1, 1, 0]], [[1, 1, 0]], [[1, 0, 0]]], bool)
     spread, score = fold_disagreement(folds)
     assert score == pytest.approx(1 - (1 + 2 / 3 + 2 / 3) / 3)
-    assert spread == pytest.approx(np.array([[0, 0.3, 0]]), abs=1e-6)  # 0.9, 0.6, 0.3: sqrt((0.09 + 0.09)/2)
+    assert spread == pytest.approx(np.array([[0, 3**-0.5, 0]]), abs=1e-6)  # 1, 1, 0: sqrt((1/9 + 1/9 + 4/9) / 2)
     assert spread.dtype == np.float32
 
 
 def test_folds_that_find_nothing_agree():
-    nothing = np.zeros((3, 3))
+    nothing = np.zeros((3, 3), bool)
     assert fold_disagreement([nothing, nothing])[1] == 0
-    assert fold_disagreement([nothing, nothing + 1])[1] == 1
+    assert fold_disagreement([nothing, ~nothing])[1] == 1
     with pytest.raises(ValueError, match="at least two"):
         fold_disagreement([nothing])

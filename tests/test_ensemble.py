@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from mammoseg.case_scores import votes_of
 from mammoseg.ensemble import combine, predict, predict_each
 from mammoseg.fold_model import FoldModel
 
@@ -42,10 +43,12 @@ BLACK = np.zeros((1, 4, 4), np.uint8)
     ],
 )
 def test_three_models_by_hand(average, expected):
-    maps = predict(models(0.9, 0.6, 0.2), BLACK, average, batch_size=4)
+    maps, votes = predict(models(0.9, 0.6, 0.2), BLACK, average, batch_size=4)
     assert maps.shape == (1, 4, 4)
     assert maps.dtype == np.float32
     np.testing.assert_allclose(maps, expected, atol=1e-6)
+    assert votes.dtype == np.uint16
+    assert (votes == 1 + 2).all(), "the first two say mass"
 
 
 def test_pixels_are_averaged_one_by_one():
@@ -60,25 +63,38 @@ def test_images_are_scaled_and_normalised_as_in_training():
     image = np.array([[[0, 51], [102, 255]]], np.uint8)
     model = FoldModel(Shift(0.0), mean=0.2, sd=0.5).eval()
     expected = 1 / (1 + np.exp(-(np.array([[0, 0.2], [0.4, 1.0]]) - 0.2) / 0.5))
-    np.testing.assert_allclose(predict([model], image, "probability", 1)[0], expected, atol=1e-6)
+    np.testing.assert_allclose(predict([model], image, "probability", 1)[0][0], expected, atol=1e-6)
 
 
 def test_batches_of_a_stream_keep_their_order():
     images = np.arange(5, dtype=np.uint8)[:, None, None] * np.full((1, 4, 4), 40, np.uint8)
     ensemble = models(0.5, 0.5)
-    maps = predict(ensemble, iter(images), "probability", batch_size=2)
+    maps, votes = predict(ensemble, iter(images), "probability", batch_size=2)
     assert [m.network.batches for m in ensemble] == [[2, 2, 1], [2, 2, 1]]
     np.testing.assert_allclose(maps[:, 0, 0], 1 / (1 + np.exp(-np.arange(5) * 40 / 255)), atol=1e-6)
-    np.testing.assert_array_equal(maps, predict(ensemble, images, "probability", batch_size=16))
-    np.testing.assert_array_equal(maps, np.stack(list(predict_each(ensemble, images, "probability", 3))))
+    for other in (
+        predict(ensemble, images, "probability", 16),
+        zip(*predict_each(ensemble, images, "probability", 3), strict=True),
+    ):
+        for ours, theirs in zip((maps, votes), other, strict=True):
+            np.testing.assert_array_equal(ours, np.stack(list(theirs)))
+
+
+def test_every_model_has_a_bit_of_its_own():
+    draw = np.random.default_rng(0)
+    p = draw.random(16)
+    _, votes = predict(models(*p), BLACK, "probability", 4)
+    np.testing.assert_array_equal(votes_of(votes[0], 16)[:, 0, 0], p >= 0.5)
+    assert (votes_of(votes[0].astype(np.uint8), 8) == votes_of(votes[0], 16)[:8]).all()
 
 
 def test_nothing_to_predict():
-    assert len(predict(models(0.5), [], "probability", 4)) == 0
+    assert [len(made) for made in predict(models(0.5), [], "probability", 4)] == [0, 0]
 
 
 def test_wrong_calls():
     with pytest.raises(ValueError, match="median"):
         predict(models(0.5), BLACK, "median", 4)
-    with pytest.raises(ValueError, match="one model"):
-        predict([], BLACK, "vote", 4)
+    for count in (0, 17):
+        with pytest.raises(ValueError, match=f"one to 16 models, not {count}"):
+            predict(models(*[0.5] * count), BLACK, "vote", 4)

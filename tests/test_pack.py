@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mammoseg.errors import UserError
-from mammoseg.pack import Entry, open_pack, read_image, read_mask, to_8bit, write_pack
+from mammoseg.pack import Entry, open_pack, write_pack
+from mammoseg.png import read_image, read_mask, to_8bit
 
 
 @pytest.fixture

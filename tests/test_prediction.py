@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from mammoseg.acceptance import Code
+from mammoseg.case_scores import binarise
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv, write_csv
 from mammoseg.prediction import images_to_predict, predict_dataset, to_16bit
 from mammoseg.preparation import RENDERED
-from mammoseg.scoring import binarise
 
 CODE = Code("1", frozenset({"1"}))
 CHANGED = Code("2", frozenset({"2"}))
@@ -53,7 +53,7 @@ class Study:
 
     def predict(self, folds, images):
         self.calls.append((list(folds), len(images)))
-        return np.full(images.shape, 0.25 * (1 + sum(folds)), np.float32)
+        return np.full(images.shape, 0.25 * (1 + sum(folds)), np.float32), np.full(images.shape, 2, np.uint16)
 
     def rows(self):
         return {r["patient_id"]: r for r in read_csv(self.folder / "out/manifest.csv")}
@@ -71,6 +71,12 @@ def test_each_image_by_the_models_that_may_see_it(study):
     }  # fmt: skip
     assert sorted(study.calls) == [([0], 1), ([0, 1], 2), ([1], 1)]
     assert (cv2.imread(str(study.folder / "out/i1.png"), cv2.IMREAD_UNCHANGED) == 32768).all(), "fold 1 says 0.5"
+    votes = cv2.imread(str(study.folder / "out/i2_votes.png"), cv2.IMREAD_UNCHANGED)
+    assert votes.dtype == np.uint8
+    assert (votes == 2).all()
+    of_ensembles = {p for p, r in study.rows().items() if r["votes_sha256"]}
+    assert of_ensembles == {"h", "n"}, "one fold has no vote to be counted"
+    assert sorted(f.name for f in (study.folder / "out").glob("*_votes.png")) == ["i2_votes.png", "i3_votes.png"]
 
 
 def test_what_is_there_stays_until_its_models_or_its_pixels_change(study):
@@ -80,8 +86,9 @@ def test_what_is_there_stays_until_its_models_or_its_pixels_change(study):
     assert study.run() == 3, "all but the image that only fold 0 sees"
     assert study.run(average="vote") == 2, "how folds are combined concerns the ensemble alone"
     assert study.run(average="vote", code=CHANGED) == 4
-    (study.folder / "out/i0.png").unlink()
-    assert study.run(average="vote", code=CHANGED) == 1
+    for lost in ("i0.png", "i2_votes.png"):
+        (study.folder / "out" / lost).unlink()
+        assert study.run(average="vote", code=CHANGED) == 1
 
 
 def test_a_model_that_saw_the_patient_is_refused(study):

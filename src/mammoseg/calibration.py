@@ -1,10 +1,11 @@
 """How far probabilities can be trusted: calibration of pixels, sweep of the threshold, disagreement of folds as a warning.
 
-Pixels are never held together: cases are added one by one, and only counts are kept.
+Each case is counted by itself, and counts add up: pixels of several cases are never held together.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from typing import NamedTuple
 
@@ -13,8 +14,10 @@ from numpy.typing import ArrayLike
 
 from mammoseg.metrics import as_masks, dice
 
-THRESHOLDS = np.arange(256) / 256
-"""Of the sweep; 0.5 is one of them."""
+BINS = 15
+"""Of the reliability curve, of one width; a probability on the limit of two belongs to the lower one, as in scikit-learn."""
+THRESHOLDS = np.arange(1, 20) / 20
+"""Of the sweep: 0.05, 0.10, … 0.95."""
 
 
 class Reliability(NamedTuple):
@@ -31,8 +34,7 @@ class Reliability(NamedTuple):
     def expected_calibration_error(self) -> float:
         """Mean over pixels of |share − probability| of their bin, 0..1 (Guo et al., ICML 2017); NaN without a pixel.
 
-        Nearly all of a mammogram is sure not to be mass, so over whole images it is small for any model: compare models, or add
-        only the pixels that matter.
+        Nearly all of a mammogram is sure not to be mass, so over whole images it is small for any model: compare models.
         """
         used = self.count > 0
         if not used.any():
@@ -40,80 +42,63 @@ class Reliability(NamedTuple):
         return float(np.average(np.abs(self.share - self.probability)[used], weights=self.count[used]))
 
 
-class PixelCounts:
-    """Pixels and mass pixels at each of the 65,536 probabilities of a 16-bit map, over any number of cases (1 MB)."""
+def pixel_counts(probability: np.ndarray, reference: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """What one case adds to a reliability curve.
 
-    def __init__(self):
-        self.pixels = np.zeros(65536, np.int64)
-        self.mass = np.zeros(65536, np.int64)
+    Parameters
+    ----------
+    probability : array of uint16
+        65535 times the probability of mass.
+    reference : array of bool
+        Of the same shape.
 
-    def add(self, probability: np.ndarray, reference: np.ndarray) -> None:
-        """Count the pixels of a case.
-
-        Parameters
-        ----------
-        probability : array of uint8 or uint16
-            255 or 65535 times the probability of mass.
-        reference : array of bool
-            Of the same shape.
-        """
-        probability, reference = _levels(probability, reference)
-        if probability.dtype == np.uint8:
-            probability = probability * np.uint16(257)
-        self.pixels += np.bincount(probability, minlength=65536)
-        self.mass += np.bincount(probability[reference], minlength=65536)
-
-    def reliability(self, bins: int = 15) -> Reliability:
-        """Curve over `bins` bins of one width; a probability on the limit of two belongs to the lower one, as in scikit-learn."""
-        level = np.arange(65536) / 65535
-        index = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], level)
-        count = np.zeros(bins, np.int64)
-        np.add.at(count, index, self.pixels)
-        with np.errstate(invalid="ignore"):
-            return Reliability(
-                count,
-                np.bincount(index, self.pixels * level, bins) / count,
-                np.bincount(index, self.mass, bins) / count,
-            )
+    Returns
+    -------
+    (bins, 3) array of int64
+        Pixels, the sum of their `probability` as stored, and how many of them are mass. Sums over cases are those of all.
+    """
+    probability, reference = _levels(probability, reference)
+    pixels, mass = (np.bincount(of, minlength=65536) for of in (probability, probability[reference]))
+    of_bin = [np.bincount(_bin_of_level(bins), w, bins) for w in (pixels, pixels * np.arange(65536), mass)]
+    return np.stack(of_bin, axis=1).astype(np.int64)  # below 2^53 for 500,000 cases: exact as float
 
 
-class ThresholdSweep:
-    """Mean Dice over cases at each of `THRESHOLDS`, from one histogram a case. For cases with a mass."""
+def reliability(counts: np.ndarray) -> Reliability:
+    """The curve of summed `pixel_counts`, (bins, 3)."""
+    pixels, levels, mass = np.asarray(counts).T
+    with np.errstate(invalid="ignore"):
+        return Reliability(pixels, levels / 65535 / pixels, mass / pixels)
 
-    def __init__(self):
-        self.n_cases = 0
-        self._sum = np.zeros(len(THRESHOLDS))
 
-    def add(self, probability: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """Add a case (as `PixelCounts.add`) and return its Dice at each threshold, (256,) float.
+@cache
+def _bin_of_level(bins: int) -> np.ndarray:
+    return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], np.arange(65536) / 65535)
 
-        A pixel is mass where its probability is at least the threshold, both rounded alike, as in `scoring.binarise`.
 
-        Raises
-        ------
-        ValueError
-            The reference is empty: at thresholds that leave no pixel its Dice is undefined, and means would be over other cases.
-        """
-        probability, reference = _levels(probability, reference)
-        if not reference.any():
-            raise ValueError("the sweep is over cases with a mass, this reference is empty")
-        full = np.iinfo(probability.dtype).max
-        # How many thresholds each probability reaches; 8 bit cannot tell them all apart.
-        reached = np.searchsorted(np.rint(full * THRESHOLDS), np.arange(full + 1), side="right")
-        steps = reached[probability]
-        # From pixels that reach exactly k thresholds to those that reach at least k; all reach the first.
-        predicted, true_positive = (
-            np.bincount(of, minlength=len(THRESHOLDS) + 1)[::-1].cumsum()[::-1][1:] for of in (steps, steps[reference])
-        )
-        scores = 2 * true_positive / (predicted + np.count_nonzero(reference))
-        self.n_cases += 1
-        self._sum += scores
-        return scores
+def dice_by_threshold(probability: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Dice of one case at each of `THRESHOLDS`, (19,) float.
 
-    @property
-    def mean_dice(self) -> np.ndarray:
-        """(256,) float; NaN before the first case."""
-        return self._sum / (self.n_cases or float("nan"))
+    A pixel is mass where its probability is at least the threshold, both rounded alike, as in `case_scores.binarise`.
+
+    Parameters
+    ----------
+    probability, reference
+        As in `pixel_counts`.
+
+    Raises
+    ------
+    ValueError
+        The reference is empty: at thresholds that leave no pixel its Dice is undefined, and means would be over other cases.
+    """
+    probability, reference = _levels(probability, reference)
+    if not reference.any():
+        raise ValueError("the sweep is over cases with a mass, this reference is empty")
+    lowest = np.rint(65535 * THRESHOLDS).astype(int)
+    # Pixels of at least each level, counted from the top.
+    predicted, true_positive = (
+        np.bincount(of, minlength=65536)[::-1].cumsum()[::-1][lowest] for of in (probability, probability[reference])
+    )
+    return 2 * true_positive / (predicted + np.count_nonzero(reference))
 
 
 @dataclass(frozen=True)
@@ -168,34 +153,32 @@ def risk_coverage(uncertainty: ArrayLike, risk: ArrayLike) -> RiskCoverage:
     return RiskCoverage(n / len(risk), of_equals[np.sort(group)].cumsum() / n, float(best))
 
 
-def fold_disagreement(probabilities: Sequence[np.ndarray], threshold: float = 0.5) -> tuple[np.ndarray, float]:
+def fold_disagreement(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
     """How far the models of the folds disagree on one image, as a map and as a score.
 
     Parameters
     ----------
-    probabilities : (folds, rows, columns) array_like of float
-        0..1, at least two folds.
-    threshold : float
-        Probability from which a pixel is mass.
+    masks : (folds, rows, columns) array_like of bool
+        What each fold predicts, at least two.
 
     Returns
     -------
     (rows, columns) array of float32
-        SD over the folds (n − 1).
+        SD over the folds (n − 1): 0 where they agree, largest where half of them see mass.
     float
         1 − mean Dice over the pairs of folds, 0..1 (Roy et al., NeuroImage 195, 2019). Two folds that both find nothing agree.
     """
-    probabilities = np.asarray(probabilities, dtype=np.float32)
-    if len(probabilities) < 2:
-        raise ValueError("one fold cannot disagree: give the probabilities of at least two")
-    agreement = [dice(a, b) for a, b in combinations(probabilities >= threshold, 2)]
-    return probabilities.std(axis=0, ddof=1), 1 - float(np.nan_to_num(agreement, nan=1.0).mean())
+    masks = np.asarray(masks)
+    if len(masks) < 2:
+        raise ValueError("one fold cannot disagree: give the masks of at least two")
+    agreement = [dice(a, b) for a, b in combinations(masks, 2)]
+    return masks.std(axis=0, ddof=1, dtype=np.float32), 1 - float(np.nan_to_num(agreement, nan=1.0).mean())
 
 
 def _levels(probability: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both flat; the probability as the integers it is stored as."""
-    if probability.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"the probability must be stored as uint8 or uint16, not {probability.dtype}")
+    if probability.dtype != np.uint16:
+        raise ValueError(f"the probability must be stored as uint16, not {probability.dtype}")
     if probability.shape != np.shape(reference):
         raise ValueError(f"the probability has shape {probability.shape}, the reference {np.shape(reference)}")
     return probability.ravel(), as_masks(reference, reference)[0].ravel()

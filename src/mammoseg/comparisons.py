@@ -35,7 +35,7 @@ def interval_rows(
         Config `statistics`, and ``seed``.
     """
     rows = []
-    for dataset, part, cases in _parts(scores, models, datasets, require_mass):
+    for dataset, part, cases in parts(scores, models, datasets, require_mass):
         for model, dice in cases.items():
             values, patients = zip(*dice.values(), strict=True)
             found = mean_interval(values, patients, 1 - recipe["alpha"], recipe["resamples"], recipe["seed"])
@@ -61,7 +61,7 @@ def comparison_rows(
     As `interval_rows`.
     """
     rows = []
-    for dataset, part, cases in _parts(scores, models, datasets, require_mass):
+    for dataset, part, cases in parts(scores, models, datasets, require_mass):
         of_part = []
         for a, b in combinations(cases, 2):
             images = sorted(cases[a].keys() & cases[b].keys())
@@ -99,7 +99,7 @@ def verdict(different: bool, equivalent: bool, difference: float, row: Mapping) 
 
 
 def contrast(a: Sequence[Mapping], b: Sequence[Mapping]) -> str:
-    """In what two models differ: encoder, decoder, weights, stem, training. Only where it is one thing is the contrast clean.
+    """In what two models differ: encoder, decoder, stem, weights, training, seed. Only where it is one thing is it clean.
 
     Parameters
     ----------
@@ -112,6 +112,8 @@ def contrast(a: Sequence[Mapping], b: Sequence[Mapping]) -> str:
         found.append("weights")
     if a[0]["recipe"].get("training") != b[0]["recipe"].get("training"):
         found.append("training")
+    if a[0]["recipe"].get("seed") != b[0]["recipe"].get("seed"):
+        found.append("seed")
     return " + ".join(found) or "nothing"
 
 
@@ -137,7 +139,7 @@ def markdown(rows: Sequence[Mapping], recipe: Mapping) -> str:
     return "\n".join([*lines, "", note, ""])
 
 
-def _parts(scores: Scores, models: Models, datasets: DataSets, require_mass: bool) -> Iterator[tuple[str, str, Cases]]:
+def parts(scores: Scores, models: Models, datasets: DataSets, require_mass: bool) -> Iterator[tuple[str, str, Cases]]:
     """Data set, part, and the Dice of its cases by model: those that enter the means of the segmentation table."""
     found: dict[tuple[str, str], dict] = {}
     for dataset, part, model, cases in groups(scores, models, datasets):

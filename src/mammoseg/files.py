@@ -48,13 +48,19 @@ def read_csv(path: str | os.PathLike, columns: Collection[str] | None = None) ->
 
     A table of a million images is read with the `columns` that are needed only.
     """
+    return list(stream_csv(path, columns))
+
+
+def stream_csv(path: str | os.PathLike, columns: Collection[str] | None = None) -> Iterator[dict[str, str]]:
+    """As `read_csv`, but one row after the other."""
     with open(path, newline="", encoding="utf-8") as f:
         rows = csv.reader(f)
         names = next(rows, [])
-        if columns is None:
-            return [dict(zip(names, map(sys.intern, row), strict=True)) for row in rows]
-        wanted = [(name, names.index(name)) for name in columns]
-        return [{name: sys.intern(row[i]) for name, i in wanted} for row in rows]
+        wanted = [(name, names.index(name)) for name in (names if columns is None else columns)]
+        for row in rows:
+            if len(row) != len(names):
+                raise ValueError(f"a row of {path} has {len(row)} values, its header line {len(names)}")
+            yield {name: sys.intern(row[i]) for name, i in wanted}
 
 
 def write_csv(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Mapping]) -> None:

@@ -177,6 +177,11 @@ class Letterbox:
             yield first_row + row, first_column + column
 
 
+def diameter(pixels: int) -> float:
+    """Diameter of a disc of so many pixels: 2 √(pixels / π), in pixels."""
+    return 2 * math.sqrt(pixels / math.pi)
+
+
 def _overlaps(start: int, length: int, scale: float) -> tuple[int, np.ndarray]:
     """Lengths that pixels of the square share with the original pixels `start` … `start + length - 1`.
 

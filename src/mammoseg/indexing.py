@@ -26,16 +26,13 @@ from mammoseg.dicom.read import read_header
 from mammoseg.dicom.voi_lut import windowing_of
 from mammoseg.errors import Unusable, UserError
 from mammoseg.files import read_csv, whole, write_csv
+from mammoseg.index_table import COLUMNS
 from mammoseg.privacy import pseudonym
 from mammoseg.progress import Progress
 from mammoseg.workers import in_processes
 
 log = logging.getLogger(__name__)
 
-COLUMNS = (
-    "image_id", "patient_id", "study_id", "laterality", "view", "rows", "columns", "pixel_spacing_mm", "n_masses",
-    "windowing", "content", "annotations",
-)  # fmt: skip
 SOURCES = ("image_id", "path", "annotations", "facts", "patient_id", "patient", "sha256")
 PATIENTS = ("patient_id", "patient")
 LEFT_OUT = "left_out"
@@ -264,6 +261,10 @@ def _look_at(importer: Importer, code: str, candidate: Candidate, known: Seen | 
     except OSError as bad:
         return SetAside(candidate.image, "unreadable", f"it cannot be read: {bad.strerror}")
     except Unusable as bad:
+        if (
+            bad.reason == "unreadable"
+        ):  # a disk may be well again tomorrow, and neither size nor time tells: not remembered
+            return SetAside(candidate.image, bad.reason, bad.explanation)
         outcome = {"reason": bad.reason, "explanation": bad.explanation}
     content = known.content if known and known.stamp == stamp else fingerprint.digest(stamp)
     return Seen(candidate.image, stamp, annotations, dict(candidate.facts), content, outcome, code)

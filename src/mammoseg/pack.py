@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv, whole, write_csv
+from mammoseg.png import read_image, read_mask
 
 COLUMNS = ("image_id", "patient_id", "dataset")
 
@@ -61,33 +61,6 @@ class Pack:
         """Rows of all images of these patients, in the pack's order."""
         wanted = set(patients)
         return [row for row, case in enumerate(self.cases) if case["patient_id"] in wanted]
-
-
-def to_8bit(image: np.ndarray) -> np.ndarray:
-    """The picture as the network sees it: round(v / 257), so that 0..65535 becomes 0..255.
-
-    `image` is uint16 of any shape; 257 is odd, so that no value lies halfway between two.
-    """
-    return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def read_image(path: str | os.PathLike, image_id: str) -> np.ndarray:
-    """Read a rendered 16-bit PNG as (side, side) uint8; training and prediction see the same picture.
-
-    Raises
-    ------
-    UserError
-        Where the file is missing, is no square picture or is not 16-bit; names `image_id`, never the path.
-    """
-    return to_8bit(_read_png(Path(path), image_id, np.uint16, "PNG"))
-
-
-def read_mask(path: str | os.PathLike, image_id: str) -> np.ndarray:
-    """Read a mask PNG (0 or 255) as (side, side) uint8 of 0 and 1. Errors as `read_image`."""
-    mask = _read_png(Path(path), image_id, np.uint8, "mask")
-    if not np.isin(mask, (0, 255)).all():
-        raise UserError(f"The mask of image {image_id} holds values other than 0 and 255: render it again.")
-    return mask // 255
 
 
 def write_pack(folder: str | os.PathLike, entries: Iterable[Entry | tuple]) -> dict[str, int]:
@@ -157,21 +130,6 @@ def open_pack(folder: str | os.PathLike) -> Pack:
             "delete its folder and run again."
         )
     return Pack(images, masks, cases, folder)
-
-
-def _read_png(path: Path, image_id: str, dtype: type, what: str) -> np.ndarray:
-    """A square picture of one channel, checked."""
-    if not path.is_file():
-        raise UserError(f"The {what} of image {image_id} is missing: render it again.")
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise UserError(f"The {what} of image {image_id} cannot be read: delete it and render it again.")
-    if image.ndim != 2 or image.shape[0] != image.shape[1] or image.dtype != dtype:
-        raise UserError(
-            f"The {what} of image {image_id} is {'×'.join(map(str, image.shape))} {image.dtype}, "
-            f"not a square picture of {np.dtype(dtype)}: render it again."
-        )
-    return image
 
 
 def _of_side(image: np.ndarray, side: int, what: str, image_id: str) -> np.ndarray:

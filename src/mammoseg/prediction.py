@@ -9,21 +9,20 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
 from mammoseg.errors import UserError
-from mammoseg.files import read_csv, whole
+from mammoseg.files import read_csv
 from mammoseg.keeping import ImageKeeper
-from mammoseg.pack import read_image
+from mammoseg.png import read_image, write_png
 
-COLUMNS = ("image_id", "patient_id", "part", "made_by", "png_sha256", "fingerprint", "code")
+COLUMNS = ("image_id", "patient_id", "part", "made_by", "png_sha256", "votes_sha256", "fingerprint", "code")
 ENSEMBLE = "ensemble"
 
-Predict = Callable[[Sequence[int], np.ndarray], np.ndarray]
-"""Folds and images (N, side, side) uint8 → probabilities (N, side, side) float32."""
+Predict = Callable[[Sequence[int], np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Folds and images (N, side, side) uint8 → what `mammoseg.ensemble.predict` returns: probabilities and votes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def predict_dataset(
     predict: Predict,
     chunk: int = 64,
 ) -> int:
-    """Write a 16-bit probability map for every image, and the manifest.
+    """Write a 16-bit probability map for every image, the votes of the folds where an ensemble predicts, and the manifest.
 
     Parameters
     ----------
@@ -89,7 +88,7 @@ def predict_dataset(
     models : sequence of Path
         model.json of the folds, in their order.
     folder : Path
-        Where <image_id>.png and manifest.csv go.
+        Where <image_id>.png, <image_id>_votes.png and manifest.csv go.
     average : str
         How the folds are combined; part of an ensemble's fingerprint.
     code : Code
@@ -113,7 +112,7 @@ def predict_dataset(
     for s in shown:
         print_ = fingerprint.digest(f"{s.row['png_sha256']} {seen_by[s.made_by]}")
         row = {"image_id": s.id, "patient_id": s.row["patient_id"], "part": s.part, "made_by": s.made_by}
-        if old := keeper.known(s.id, print_, [f"{s.id}.png"]):
+        if old := keeper.known(s.id, print_, _files(s)):
             row = {**old, **row}
         else:
             row |= {"fingerprint": print_, "code": code.digest}
@@ -124,11 +123,18 @@ def predict_dataset(
         folds = range(len(models)) if made_by == ENSEMBLE else [int(made_by.removeprefix("fold"))]
         for start in range(0, len(group), chunk):
             part = group[start : start + chunk]
-            probabilities = predict(folds, np.stack([read_image(s.png, s.id) for s, _ in part]))
-            for (s, row), probability in zip(part, probabilities, strict=True):
-                row["png_sha256"] = _write_map(folder / f"{s.id}.png", probability)
-    keeper.finish(rows, {f"{s.id}.png" for s in shown})
+            probabilities, votes = predict(folds, np.stack([read_image(s.png, s.id) for s, _ in part]))
+            for (s, row), probability, vote in zip(part, probabilities, votes, strict=True):
+                row["png_sha256"] = write_png(folder / f"{s.id}.png", to_16bit(probability))
+                if made_by == ENSEMBLE:  # a map of one byte where eight models are enough
+                    smallest = vote.astype(np.uint8 if len(models) <= 8 else np.uint16)
+                    row["votes_sha256"] = write_png(folder / f"{s.id}_votes.png", smallest)
+    keeper.finish(rows, {f for s in shown for f in _files(s)})
     return sum(map(len, todo.values()))
+
+
+def _files(shown: Shown) -> list[str]:
+    return [f"{shown.id}.png"] + ([f"{shown.id}_votes.png"] if shown.made_by == ENSEMBLE else [])
 
 
 def _refuse_seen(facts: Mapping, how: Sequence[str], patients: set[str], fold: int) -> None:
@@ -144,11 +150,3 @@ def _refuse_seen(facts: Mapping, how: Sequence[str], patients: set[str], fold: i
 def to_16bit(probability: np.ndarray) -> np.ndarray:
     """round(65535 p) as uint16, of probabilities 0..1; `scoring.binarise` rounds a threshold in the same way."""
     return np.rint(probability.astype(np.float64) * 65535).astype(np.uint16)
-
-
-def _write_map(path: Path, probability: np.ndarray) -> str:
-    """Write a probability map as a 16-bit PNG; SHA-256 of the file."""
-    with whole(path) as part:
-        if not cv2.imwrite(str(part), to_16bit(probability)):
-            raise OSError(f"could not write {path.name}")
-    return fingerprint.sha256(path)

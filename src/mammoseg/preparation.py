@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mammoseg import fingerprint
@@ -21,11 +20,12 @@ from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.dicom.position import chest_wall_side
 from mammoseg.dicom.render_file import render_file
 from mammoseg.errors import Unusable, UserError
-from mammoseg.files import read_csv, whole
-from mammoseg.geometry import Letterbox
+from mammoseg.files import read_csv
+from mammoseg.geometry import Letterbox, diameter
 from mammoseg.indexing import candidate_of
 from mammoseg.keeping import ImageKeeper
 from mammoseg.likeness import signature
+from mammoseg.png import write_png
 from mammoseg.progress import Progress
 from mammoseg.shard_rows import Image
 from mammoseg.workers import in_processes
@@ -36,7 +36,7 @@ INJECTED = ("image_id", "file", "status", "explanation", "sha256", "fingerprint"
 RENDERED = (
     "image_id", "patient_id", "study_id", "laterality", "view", "pixel_spacing_mm", "n_masses", "status", "explanation",
     "rows", "columns", "side", "pad_right", "mirrored", "facing", "windowing", "windowing_item", "source_sha256", "png_sha256",
-    "mask_sha256", "mask_pixels", "likeness", "fingerprint", "code",
+    "mask_sha256", "mask_pixels", "reference_sha256", "largest_mass_mm", "likeness", "fingerprint", "code",
 )  # fmt: skip
 CARRIED = RENDERED[:7]
 """Columns of the manifest that come from the index as they are."""
@@ -122,7 +122,8 @@ def render_shard(
 ) -> tuple[int, int]:
     """Render the images of a shard to 16-bit PNGs with their masks, and write the manifest.
 
-    An image that cannot be rendered keeps its row, with a reason code as `status`.
+    An image with a mass also gets its reference mask in the original's own pixels, for scores in the original geometry. An image
+    that cannot be rendered keeps its row, with a reason code as `status`.
 
     Parameters
     ----------
@@ -260,35 +261,51 @@ def _render_one(
         row["facing"] = {"": "", "left" if on_left else "right": "agrees"}.get(said, "differs")
         row["source_sha256"] = fingerprint.sha256(source)
         if image.index["n_masses"] != "":
-            mask = masses(importer, image, box, recipe["mask_share"])
+            mask, reference, largest = masses(importer, image, box, recipe["mask_share"])
             row |= {
                 "mask_pixels": int(mask.sum()),
-                "mask_sha256": _write_png(folder / f"{image.id}_mask.png", mask * np.uint8(255)),
+                "mask_sha256": write_png(folder / f"{image.id}_mask.png", mask * np.uint8(255)),
             }
-        row |= {"png_sha256": _write_png(folder / f"{image.id}.png", small), "likeness": signature(small)}
+            if _has_mass(row):
+                row["reference_sha256"] = write_png(folder / f"{image.id}_reference.png", reference)
+            if largest and row["pixel_spacing_mm"]:
+                row["largest_mass_mm"] = f"{diameter(largest) * float(row['pixel_spacing_mm']):.2f}"
+        row |= {"png_sha256": write_png(folder / f"{image.id}.png", small), "likeness": signature(small)}
     except Unusable as bad:
         row |= {"status": bad.reason, "explanation": bad.explanation}
+        if bad.reason == "unreadable":
+            row["fingerprint"] = ""  # not remembered: a disk may be well again tomorrow
     return row
 
 
-def masses(importer: Importer, image: Image, box: Letterbox, share: float) -> np.ndarray:
-    """All masses of an image in one (side, side) boolean mask; each one that would vanish keeps its best pixel."""
-    mask = np.zeros((box.side, box.side), bool)
+def masses(importer: Importer, image: Image, box: Letterbox, share: float) -> tuple[np.ndarray, np.ndarray, int]:
+    """All masses of an image in one mask.
+
+    Returns
+    -------
+    (side, side) array of bool
+        On the network's square; each mass that would vanish keeps its best pixel.
+    (rows, columns) array of bool
+        In the original's own pixels.
+    int
+        Original pixels of the largest mass; 0 where there is none.
+    """
+    mask, reference = np.zeros((box.side, box.side), bool), np.zeros((box.rows, box.columns), bool)
+    largest = 0
     for mass in importer.mass_masks(candidate_of(image.source), box.rows, box.columns):
         mask |= box.mask(mass, share)
-    return mask
-
-
-def _write_png(path: Path, array: np.ndarray) -> str:
-    """Write a grey PNG whole; SHA-256 of the file."""
-    with whole(path) as part:
-        if not cv2.imwrite(str(part), array):
-            raise OSError(f"could not write {path.name}")
-    return fingerprint.sha256(path)
+        reference |= mass
+        largest = max(largest, int(np.count_nonzero(mass)))
+    return mask, reference, largest
 
 
 def _files(row: Mapping) -> list[str]:
     """Names of the PNGs that belong to a row of the manifest."""
     if row["status"] != "ok":
         return []
-    return [f"{row['image_id']}.png"] + ([f"{row['image_id']}_mask.png"] if row["n_masses"] != "" else [])
+    files = [f"{row['image_id']}.png"] + ([f"{row['image_id']}_mask.png"] if row["n_masses"] != "" else [])
+    return files + ([f"{row['image_id']}_reference.png"] if _has_mass(row) else [])
+
+
+def _has_mass(row: Mapping) -> bool:
+    return row["n_masses"] not in ("", "0")

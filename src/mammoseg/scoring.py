@@ -1,76 +1,74 @@
-"""Scores of single cases: a probability map against the reference mask."""
+"""Scores of a data set, case by case: overlap and distances, the lesions that were found, and what calibration needs.
 
-from collections.abc import Iterable
+A case whose prediction, reference and recipe are as before keeps its scores. Rows go from file to file one by one, so that a
+million cases need no more memory than one.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
+from mammoseg.calibration import BINS, THRESHOLDS, dice_by_threshold, pixel_counts
+from mammoseg.case_scores import SCORES, Reference, binarise, score_case, votes_of
 from mammoseg.errors import UserError
-from mammoseg.files import read_csv, write_csv
-from mammoseg.metrics import counts
-from mammoseg.pack import read_mask
+from mammoseg.files import read_csv, stream_csv, write_csv, write_text
+from mammoseg.geometry import Letterbox
+from mammoseg.lesions import detect
+from mammoseg.png import read_mask, read_reference
 
-COLUMNS = (
-    "image_id",
-    "patient_id",
-    "part",
-    "laterality",
-    "view",
-    "n_masses",
-    "reference_pixels",
-    "predicted_pixels",
-    "true_positive_pixels",
-    "dice",
-    "iou",
-    "predicted_regions",
-)
-FACTS = ("image_id", "patient_id", "laterality", "view", "n_masses")
-NEIGHBOURS = np.ones((3, 3), bool)  # regions may touch at a corner
-
-
-KEPT = (*COLUMNS, "fingerprint", "code")
-"""Columns of the memory of earlier scores."""
+FACTS = ("image_id", "patient_id", "laterality", "view", "n_masses", "largest_mass_mm")
+COLUMNS = ("image_id", "patient_id", "part", *FACTS[2:], *SCORES)
+LESIONS = ("image_id", "patient_id", "part", "kind", "pixels", "score", "dice_found", "dice_in_box")
+"""One row per reference mass (``kind`` mass; `score` empty where it is missed) and per false positive."""
+OF_LESIONS = LESIONS[3:]
+KEPT = (*COLUMNS, "lesions", "bins", "sweep", "fingerprint", "code")
+"""Columns of the memory of earlier scores; three hold JSON."""
+FROM_SHARD = (
+    *FACTS, "status", "rows", "columns", "side", "pad_right", "mirrored", "pixel_spacing_mm", "mask_sha256", "reference_sha256",
+)  # fmt: skip
+FROM_PREDICTION = ("image_id", "part", "png_sha256", "votes_sha256")
 
 
 def score_cases(
-    predictions: Path, shards: Iterable[Path], threshold: float, code: Code, memory: Path
-) -> tuple[list[dict], int]:
-    """Score one model on one data set; a case whose prediction, mask and threshold are as before keeps its scores.
+    predictions: Path, shards: Iterable[Path], recipe: Mapping, cell: int | None, folds: int, code: Code, memory: Path
+) -> tuple[int, int]:
+    """Score one model on one data set into `memory`; a case that is as before keeps its scores.
 
     Parameters
     ----------
     predictions : Path
-        ``manifest.csv`` of the predictions; ``<image_id>.png`` (16-bit probability) lies beside it.
+        ``manifest.csv`` of the predictions; ``<image_id>.png`` and ``<image_id>_votes.png`` lie beside it.
     shards : iterable of Path
-        ``manifest.csv`` of each shard of the data set; ``<image_id>_mask.png`` lies beside it.
-    threshold : float
-        Probability from which a pixel is mass, 0..1.
+        ``manifest.csv`` of each shard of the data set; ``<image_id>_mask.png`` and ``<image_id>_reference.png`` lie beside it.
+    recipe : mapping
+        ``threshold``, and ``min_iou`` and ``centre_inside`` of `mammoseg.lesions.detect`.
+    cell, folds : int
+        As in `case_scores.score_case`; the models of the ensemble.
     code, memory : Code, Path
-        The code that scores, and the file in which scores are remembered.
+        The code that scores, and the file in which scores are remembered: by `KEPT`, one row per image that has a reference,
+        sorted by image_id.
 
     Returns
     -------
-    list of dict
-        One row per image that has a reference, by `COLUMNS`, sorted by image_id. `dice` and `iou` are None (kept ones: "")
-        where neither reference nor prediction holds a pixel.
-    int
-        Cases scored; the others were kept.
+    int, int
+        Cases in all, and those that were scored now.
 
     Raises
     ------
     UserError
         Where an image with a reference has no prediction: it must not silently leave the mean.
     """
-    predictions = Path(predictions)
-    made = {row["image_id"]: row for row in read_csv(predictions, ("image_id", "part", "png_sha256"))}
+    made = {row["image_id"]: row for row in read_csv(predictions, FROM_PREDICTION)}
     cases = {
         row["image_id"]: (row, Path(shard).parent)
         for shard in shards
-        for row in read_csv(shard, (*FACTS, "status", "mask_sha256"))
+        for row in read_csv(shard, FROM_SHARD)
         if row["status"] == "ok" and row["n_masses"] != ""
     }
     if lost := sorted(set(cases) - set(made)):
@@ -78,69 +76,140 @@ def score_cases(
             f"{len(lost)} of {len(cases)} images have no prediction in {predictions}, e.g. image_id {lost[0]}: "
             "delete that file and run again, so that they are predicted"
         )
-    known = {r["image_id"]: r for r in read_csv(memory)} if memory.exists() else {}
-    rows, scored = [], 0
-    for image_id in sorted(cases):
-        case, folder = cases[image_id]
-        facts = {k: case[k] for k in FACTS} | {"part": made[image_id]["part"]}
-        made_from = fingerprint.digest([made[image_id]["png_sha256"], case["mask_sha256"], threshold])
-        old = known.get(image_id)
-        if old and old["fingerprint"] == made_from and old["code"] in code.same:
-            rows.append(old | facts)
-            continue
-        scored += 1
-        probability = read_probability(predictions.with_name(f"{image_id}.png"), image_id)
-        reference = read_mask(folder / f"{image_id}_mask.png", image_id).astype(bool)
-        scores = score_case(probability, reference, threshold)
-        rows.append(facts | scores | {"fingerprint": made_from, "code": code.digest})
-    write_csv(memory, KEPT, rows)
-    return rows, scored
+    scored = 0
+
+    def rows() -> Iterator[Mapping]:
+        nonlocal scored
+        for image_id, old in _beside(sorted(cases), memory):
+            (case, folder), prediction = cases[image_id], made[image_id]
+            facts = {k: case[k] for k in FACTS} | {"part": prediction["part"]}
+            made_from = fingerprint.digest(
+                [dict(recipe), cell, folds]
+                + [prediction[k] for k in FROM_PREDICTION[2:]]
+                + [case[k] for k in FROM_SHARD[len(FACTS) + 1 :]]
+            )
+            if old and old["fingerprint"] == made_from and old["code"] in code.same:
+                yield old | facts
+            else:
+                scored += 1
+                found = _score(image_id, case, folder, prediction, predictions.parent, recipe, cell, folds)
+                yield facts | found | {"fingerprint": made_from, "code": code.digest}
+
+    write_csv(memory, KEPT, rows())
+    return len(cases), scored
 
 
-def score_case(probability: np.ndarray, reference: np.ndarray, threshold: float = 0.5) -> dict:
-    """Score one image.
+def write_outputs(memory: Path, scores: Path, lesions: Path, trust: Path) -> None:
+    """Write what others read from what `score_cases` remembers: cases, lesions, and by part the sums for calibration and sweep.
 
-    Parameters
-    ----------
-    probability : (rows, columns) uint16
-        65535 times the probability of mass.
-    reference : (rows, columns) bool
-        The reference mask.
-    threshold : float
-        Probability from which a pixel is mass, 0..1.
-
-    Returns
-    -------
-    dict
-        The last six of `COLUMNS`. A region is a connected component of the prediction, 8 neighbours.
+    ``trust`` is JSON: part → ``images``, ``pixels`` (`calibration.pixel_counts`, summed), ``cases`` with a mass, and ``dice``,
+    their mean at each of `calibration.THRESHOLDS`.
     """
-    predicted = binarise(probability, threshold)
-    pixels = counts(predicted, reference)
-    defined = pixels.predicted + pixels.reference > 0  # an undefined score is an empty cell, never a zero
+    write_csv(scores, COLUMNS, stream_csv(memory, COLUMNS))
+    write_csv(lesions, LESIONS, _lesion_rows(memory))
+    parts: dict[str, dict] = defaultdict(lambda: {"images": 0, "pixels": np.zeros((BINS, 3), np.int64), "dice": []})
+    for row in stream_csv(memory, ("part", "bins", "sweep")):
+        part = parts[row["part"]]
+        part["images"] += 1
+        for k, *counted in json.loads(row["bins"]):
+            part["pixels"][k] += counted
+        if row["sweep"]:
+            part["dice"].append(np.array(json.loads(row["sweep"]), np.float32))
+    summed = {
+        name: {
+            "images": part["images"],
+            "pixels": part["pixels"].tolist(),
+            "cases": len(part["dice"]),
+            "dice": [round(float(d), 6) for d in np.mean(part["dice"], axis=0, dtype=np.float64)]
+            if part["dice"]
+            else [],
+        }
+        for name, part in sorted(parts.items())
+    }
+    write_text(trust, json.dumps({"thresholds": THRESHOLDS.round(2).tolist(), "parts": summed}) + "\n")
+
+
+def _lesion_rows(memory: Path) -> Iterator[Mapping]:
+    for row in stream_csv(memory, (*LESIONS[:3], "lesions")):
+        for lesion in json.loads(row["lesions"]):
+            yield {k: row[k] for k in LESIONS[:3]} | dict(zip(OF_LESIONS, lesion, strict=True))
+
+
+def _beside(image_ids: Iterable[str], memory: Path) -> Iterator[tuple[str, Mapping | None]]:
+    """Each id with its remembered row, if there is one; both are sorted."""
+    remembered = stream_csv(memory) if memory.exists() else iter(())
+    row = next(remembered, None)
+    for image_id in image_ids:
+        while row and row["image_id"] < image_id:
+            row = next(remembered, None)
+        yield image_id, row if row and row["image_id"] == image_id else None
+
+
+def _score(image_id: str, case: Mapping, folder: Path, prediction: Mapping, predicted: Path, recipe: Mapping,
+           cell: int | None, folds: int) -> dict:  # fmt: skip
+    """Everything that is remembered of one case, but its facts."""
+    probability = read_probability(predicted / f"{image_id}.png", image_id)
+    votes = (
+        votes_of(read_votes(predicted / f"{image_id}_votes.png", image_id), folds)
+        if prediction["votes_sha256"]
+        else None
+    )
+    reference = _reference(image_id, case, folder)
+    found = detect(
+        binarise(probability, recipe["threshold"]),
+        probability,
+        reference.square,
+        recipe["min_iou"],
+        recipe["centre_inside"],
+    )
+    lesions = [["mass", m.pixels, *map(_rounded, (m.score, m.dice_found, m.dice_in_box))] for m in found.masses]
+    lesions += [["false_positive", "", _rounded(score), "", ""] for score in found.false_positives]
+    bins = pixel_counts(probability, reference.square)
+    sweep = dice_by_threshold(probability, reference.square).round(6).tolist() if reference.square.any() else None
     return {
-        "reference_pixels": pixels.reference,
-        "predicted_pixels": pixels.predicted,
-        "true_positive_pixels": pixels.true_positive,
-        "dice": pixels.dice if defined else None,
-        "iou": pixels.iou if defined else None,
-        "predicted_regions": int(ndimage.label(predicted, NEIGHBOURS)[1]),
+        **score_case(probability, reference, recipe["threshold"], cell, votes),
+        "lesions": json.dumps(lesions),
+        "bins": json.dumps([[k, *row] for k, row in enumerate(bins.tolist()) if row[0]]),
+        "sweep": json.dumps(sweep) if sweep else "",
     }
 
 
-def binarise(probability: np.ndarray, threshold: float) -> np.ndarray:
-    """Mask of the pixels whose 16-bit `probability` is at least `threshold` (0..1), as bool.
+def _rounded(value: float) -> float | str:
+    return "" if np.isnan(value) else round(value, 6)
 
-    The threshold is rounded as the probabilities were, so that a probability equal to it is always mass.
-    """
-    return probability >= np.rint(65535 * threshold)
+
+def _reference(image_id: str, case: Mapping, folder: Path) -> Reference:
+    box = letterbox_of(case)
+    square = read_mask(folder / f"{image_id}_mask.png", image_id).astype(bool)
+    if case["reference_sha256"]:
+        original = read_reference(folder / f"{image_id}_reference.png", image_id, box.rows, box.columns)
+    else:
+        original = np.zeros((box.rows, box.columns), bool)
+    return Reference(square, original, box, float(case["pixel_spacing_mm"] or "nan"))
+
+
+def letterbox_of(row: Mapping[str, str]) -> Letterbox:
+    """The letterbox of an image, from its row of a shard's manifest."""
+    return Letterbox(
+        int(row["rows"]), int(row["columns"]), int(row["side"]), row["pad_right"] == "1", row["mirrored"] == "1"
+    )
 
 
 def read_probability(path: Path, image_id: str) -> np.ndarray:
-    """Probability map (rows, columns) uint16 of one image; a UserError that names the image where it cannot be read."""
-    probability = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
-    if probability is None or probability.dtype != np.uint16 or probability.ndim != 2:
+    """Probability map (side, side) uint16 of one image; a UserError that names the image where it cannot be read."""
+    return _read_prediction(path, image_id, (np.uint16,))
+
+
+def read_votes(path: Path, image_id: str) -> np.ndarray:
+    """Votes of the folds (side, side), one bit a fold (`mammoseg.ensemble.predict`); errors as `read_probability`."""
+    return _read_prediction(path, image_id, (np.uint8, np.uint16))
+
+
+def _read_prediction(path: Path, image_id: str, dtypes: tuple[type, ...]) -> np.ndarray:
+    array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
+    if array is None or array.dtype not in dtypes or array.ndim != 2:
         raise UserError(
             f"the prediction of image_id {image_id} is missing or damaged in {path.parent}: "
             "delete manifest.csv there and run again, so that it is predicted"
         )
-    return probability
+    return array

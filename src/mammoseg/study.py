@@ -62,7 +62,10 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Model:
-    """One arm of the study. `training` is the config's section with this model's own values merged in."""
+    """One arm of the study.
+
+    `training` is the config's section with this model's own values merged in, `seed` its own or the study's.
+    """
 
     name: str
     encoder: str
@@ -70,6 +73,7 @@ class Model:
     weights: str
     stem: str
     training: Mapping
+    seed: int
 
     @property
     def spec(self) -> dict:
@@ -111,13 +115,14 @@ class Study:
         self.augmentation: Mapping = config["augmentation"]
         self.normalisation: Mapping = config["normalisation"]
         self.ensemble: Mapping = config["ensemble"]
+        self.detection: Mapping = config["detection"]
         # What one run is asked to do, given on its command line; no part of the study.
         self.extend_cohort: bool = config["extend_cohort"]
         self.rebuild: bool = config["rebuild"]
         self.artefact: str = config.get("artefact", "")
         self.patients: list[str] = [p for p in config.get("patients", "").split(",") if p]
         self.datasets = {d["name"]: _dataset(d, config) for d in config["datasets"]}
-        self.models = {m["name"]: _model(m, config["training"]) for m in config["models"]}
+        self.models = {m["name"]: _model(m, config["training"], self.seed) for m in config["models"]}
         self._check_values()
         self._check_datasets()
         self._check_models()
@@ -215,7 +220,7 @@ class Study:
             "training": {k: v for k, v in m.training.items() if k not in BESIDE},
             "augmentation": dict(self.augmentation),
             "normalisation": dict(self.normalisation),
-            "seed": self.seed,
+            "seed": m.seed,
         }
 
     def statistics_recipe(self) -> dict:
@@ -228,6 +233,11 @@ class Study:
                 if isinstance(pair, list) and key != "kernels" and pair[0] > pair[1]:
                     name = f"augmentation.{step}{f'.{key}' if key else ''}"
                     raise UserError(f"config key {name} is {pair}; the lower value comes first: write {pair[::-1]}")
+        sizes = self.config["statistics"]["sizes_mm"]
+        if sizes != sorted(set(sizes)):
+            raise UserError(
+                f"config key statistics.sizes_mm is {sizes}; limits must ascend: write {sorted(set(sizes))}"
+            )
         voi = self.image["voi_lut"]
         if voi["kind"] == "sigmoid" and abs(voi["center"] - 2048) > 4 * voi["width"] + 2048:
             raise UserError(
@@ -320,11 +330,14 @@ def _dataset(entry: Mapping, config: Mapping) -> DataSet:
     )
 
 
-def _model(entry: Mapping, training: Mapping) -> Model:
+def _model(entry: Mapping, training: Mapping, seed: int) -> Model:
     own = entry.get("training", {})
     merged = {k: {**v, **own.get(k, {})} if isinstance(v, Mapping) else own.get(k, v) for k, v in training.items()}
     return Model(
-        entry["name"], entry["encoder"], entry["decoder"], entry["weights"], entry.get("stem", "dense"), merged
+        **{k: entry[k] for k in ("name", "encoder", "decoder", "weights")},
+        stem=entry.get("stem", "dense"),
+        training=merged,
+        seed=entry.get("seed", seed),
     )
 
 

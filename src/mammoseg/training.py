@@ -61,6 +61,8 @@ class FoldResult:
         From 1.
     parameters : mapping of str to int
         Trainable parameters of encoder, decoder and both (total).
+    cell : int
+        Side, in pixels, of the cells on which the network computes its logits before it enlarges them.
     cost : mapping
         seconds (wall clock, from the normalisation to the last epoch, of all processes that had a part in it),
         peak_memory_mb (10^6 bytes, of the GPU or else of this process so far), device (``"cpu"`` or the GPU's name),
@@ -78,6 +80,7 @@ class FoldResult:
     history: Sequence[Mapping]
     best_epoch: int
     parameters: Mapping[str, int]
+    cell: int
     cost: Mapping[str, Any]
     hardware: Mapping[str, Any]
     patients: Mapping[str, list[str]]
@@ -163,7 +166,7 @@ def train_fold(
         spec = {"stem": "dense", **model}
         network = build_model(spec["encoder"], spec["decoder"], weights=encoder_weights, stem=spec["stem"])
         _announce(log, device, network, pack.side, rows, schedule.epochs, training["accelerator"], label)
-        parameters = parameter_counts(network)
+        parameters, cell = parameter_counts(network), network.decoder.cell
 
         epochs = EpochState(state, made_from) if state else None
         left = epochs.prepare(log) if epochs else None
@@ -215,6 +218,7 @@ def train_fold(
         history=job.history,
         best_epoch=job.best_epoch,
         parameters=parameters,
+        cell=cell,
         cost=cost,
         hardware=machine,
         patients=patients,
@@ -250,6 +254,7 @@ def save_model(
         "normalisation": result.normalisation._asdict(),
         "best_epoch": result.best_epoch,
         "parameters": dict(result.parameters),
+        "cell": result.cell,
         "cost": dict(result.cost),
         "hardware": dict(result.hardware),
         "patients": dict(result.patients),

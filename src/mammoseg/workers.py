@@ -1,5 +1,6 @@
 """Work shared out to processes that may die: bounded in threads, memory and time, so that a bad file costs itself alone."""
 
+import ctypes
 import gc
 import resource
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import cv2
 from threadpoolctl import threadpool_limits
 
+PR_SET_PDEATHSIG = 1  # prctl(2): the signal this process gets when the thread that began it ends
 MEMORY = 2_000_000_000
 """Bytes that a process may take besides what it is born with. The largest image that is let in takes a third of it."""
 SECONDS = 300
@@ -81,8 +83,8 @@ def _pooled(work, todo: Mapping[int, tuple], workers: int, done) -> dict[int, ob
                     k = futures.pop(future)
                     made[k] = future.result()
                     done(made[k])
-            except Exception:
-                pool.shutdown(cancel_futures=True)
+            except BaseException:  # Ctrl-C too: what has not begun is not begun
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
             finally:
                 gc.unfreeze()
@@ -96,6 +98,8 @@ _work: Callable[..., object]
 def _begin(work: Callable[..., object]) -> None:
     global _work
     _work = work
+    # Who is killed takes these processes along: else they would write on, beside those of the next run.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     limit = _data() + MEMORY
     limit = limit if most == resource.RLIM_INFINITY else min(limit, most)

@@ -8,11 +8,52 @@ TABLES = [
     "comparisons.csv",
     "comparisons.md",
     "intervals.csv",
+    "answers.csv",
+    "answers.md",
+    "ensembles.csv",
+    "variance_components.csv",
+    "original_geometry.csv",
+    "breakdowns.csv",
+    "detection.csv",
+    "froc.csv",
+    "trust.csv",
+    "calibration.csv",
+    "thresholds.csv",
+    "risk_coverage.csv",
     "costs.csv",
     "baseline.csv",
     "summary.txt",
 ]
-FIGURES = [*(f"cases_{dataset}" for dataset in SCORED), "dice", "training"]
+REPORTED = [
+    "segmentation",
+    "answers",
+    "comparisons",
+    "ensembles",
+    "variance_components",
+    "original_geometry",
+    "detection",
+    "normal_images",
+    "trust",
+    "baseline",
+    "costs",
+]
+"""Tables that the report shows."""
+EVIDENCE = {
+    "differences": ["comparisons"],
+    "sizes": ["breakdowns"],
+    "groups": ["breakdowns"],
+    "froc": ["froc", "detection"],
+    "calibration": ["calibration", "trust"],
+    "thresholds": ["thresholds"],
+    "disagreement": ["risk_coverage", "trust"],
+}
+"""Figures of tables, and the tables that they show."""
+
+
+def figures(pictures, drawings):
+    """All figures in the report's order: those that hold images in the first format, the others in the second."""
+    cases = [f"{R}/figures/cases_{dataset}.{pictures}" for dataset in SCORED]
+    return cases + [f"{R}/figures/{name}.{drawings}" for name in ("dice", *EVIDENCE, "training")]
 
 
 def indexed():
@@ -39,10 +80,10 @@ def predicted():
 
 
 def tabulated():
-    scores = expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS)
+    of_cases = ("scores/{model}.csv", "lesions/{model}.csv", "trust/{model}.json")
+    scores = expand([f"{R}/{{dataset}}/{file}" for file in of_cases], dataset=SCORED, model=MODELS)
     return predicted() + scores + expand(f"{R}/tables/{{table}}", table=TABLES)
 
 
 def everything(wildcards):
-    figures = expand(f"{R}/figures/{{figure}}.{{format}}", figure=FIGURES, format=("png", "svg"))
-    return tabulated() + figures + [f"{R}/report.html"]
+    return tabulated() + figures("png", "png") + figures("svg", "svg") + [f"{R}/report.html"]

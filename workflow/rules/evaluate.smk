@@ -5,9 +5,12 @@ rule score_cases:
     input:
         plan=planned,
         predictions=f"{R}/{{dataset}}/predictions/{{model}}/manifest.csv",
+        models=expand(f"{R}/models/{{{{model}}}}/fold{{fold}}/model.json", fold=FOLDS),
         manifests=lambda w: manifests(w.dataset),
     output:
         scores=f"{R}/{{dataset}}/scores/{{model}}.csv",
+        lesions=f"{R}/{{dataset}}/lesions/{{model}}.csv",
+        trust=f"{R}/{{dataset}}/trust/{{model}}.json",
     log:
         f"{R}/logs/score_cases/{{dataset}}/{{model}}.log",
     benchmark:
@@ -19,7 +22,7 @@ rule score_cases:
         mem_mb=4000,  # 3 GB for a million images
         runtime=60,
     params:
-        recipe=stage("score_cases", threshold=STUDY.ensemble["threshold"]),
+        recipe=stage("score_cases", threshold=STUDY.ensemble["threshold"], **STUDY.detection),
     message:
         "scoring {wildcards.model} on {wildcards.dataset}"
     script:
@@ -63,6 +66,9 @@ rule summarise_scores:
         md=f"{R}/tables/segmentation.md",
         tex=f"{R}/tables/segmentation.tex",
         normal_images=report(f"{R}/tables/normal_images.csv", caption="../report/normal_images.rst", category="Tables"),
+        original=report(
+            f"{R}/tables/original_geometry.csv", caption="../report/original_geometry.rst", category="Tables"
+        ),
         costs=report(f"{R}/tables/costs.csv", caption="../report/costs.rst", category="Tables"),
         summary=f"{R}/tables/summary.txt",
     log:
@@ -99,6 +105,12 @@ rule compare_models:
         comparisons=report(f"{R}/tables/comparisons.csv", caption="../report/comparisons.rst", category="Tables"),
         md=f"{R}/tables/comparisons.md",
         intervals=f"{R}/tables/intervals.csv",
+        answers=report(f"{R}/tables/answers.csv", caption="../report/answers.rst", category="Tables"),
+        answers_md=f"{R}/tables/answers.md",
+        ensembles=report(f"{R}/tables/ensembles.csv", caption="../report/ensembles.rst", category="Tables"),
+        variances=report(
+            f"{R}/tables/variance_components.csv", caption="../report/variance_components.rst", category="Tables"
+        ),
     log:
         f"{R}/logs/compare_models.log",
     benchmark:
@@ -121,3 +133,100 @@ rule compare_models:
         "comparing the models"
     script:
         "../scripts/compare_models.py"
+
+
+rule break_down_scores:
+    input:
+        plan=planned,
+        checked=f"{R}/leakage/tested.json",
+        splits=ancient(f"{R}/splits.csv"),
+        indexes=ancient(expand(f"{R}/{{dataset}}/index.csv", dataset=SCORED)),
+        scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
+        models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
+    output:
+        breakdowns=report(f"{R}/tables/breakdowns.csv", caption="../report/breakdowns.rst", category="Tables"),
+    log:
+        f"{R}/logs/break_down_scores.log",
+    benchmark:
+        f"{R}/benchmarks/break_down_scores.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        recipe=lambda w: stage(
+            "break_down_scores",
+            datasets=STUDY.dataset_facts(SCORED),
+            models=MODELS,
+            indexes={d: source(d, "index") for d in SCORED},
+            statistics=STUDY.statistics_recipe(),
+        ),
+    message:
+        "breaking the scores down by size, view, pathology"
+    script:
+        "../scripts/break_down_scores.py"
+
+
+rule summarise_detection:
+    input:
+        plan=planned,
+        checked=f"{R}/leakage/tested.json",
+        scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
+        lesions=expand(f"{R}/{{dataset}}/lesions/{{model}}.csv", dataset=SCORED, model=MODELS),
+        models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
+    output:
+        detection=report(f"{R}/tables/detection.csv", caption="../report/detection.rst", category="Tables"),
+        froc=f"{R}/tables/froc.csv",
+    log:
+        f"{R}/logs/summarise_detection.log",
+    benchmark:
+        f"{R}/benchmarks/summarise_detection.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        recipe=stage(
+            "summarise_detection",
+            datasets=STUDY.dataset_facts(SCORED),
+            models=MODELS,
+            statistics=STUDY.statistics_recipe(),
+        ),
+    message:
+        "counting masses found and false positives"
+    script:
+        "../scripts/summarise_detection.py"
+
+
+rule summarise_trust:
+    input:
+        plan=planned,
+        checked=f"{R}/leakage/tested.json",
+        scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
+        trust=expand(f"{R}/{{dataset}}/trust/{{model}}.json", dataset=SCORED, model=MODELS),
+        models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
+    output:
+        trust=report(f"{R}/tables/trust.csv", caption="../report/trust.rst", category="Tables"),
+        calibration=f"{R}/tables/calibration.csv",
+        thresholds=f"{R}/tables/thresholds.csv",
+        risk_coverage=f"{R}/tables/risk_coverage.csv",
+    log:
+        f"{R}/logs/summarise_trust.log",
+    benchmark:
+        f"{R}/benchmarks/summarise_trust.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        recipe=stage("summarise_trust", datasets=STUDY.dataset_facts(SCORED), models=MODELS),
+    message:
+        "seeing how far the probabilities can be trusted"
+    script:
+        "../scripts/summarise_trust.py"

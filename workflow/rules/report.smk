@@ -78,6 +78,35 @@ rule plot_training:
         "../scripts/plot_training.py"
 
 
+rule plot_evidence:
+    input:
+        plan=planned,
+        tables=lambda w: [f"{R}/tables/{t}.csv" for t in EVIDENCE[w.evidence]],
+    output:
+        png=report(f"{R}/figures/{{evidence}}.png", caption="../report/evidence.rst", category="Figures"),
+        svg=f"{R}/figures/{{evidence}}.svg",
+    log:
+        f"{R}/logs/plot_evidence/{{evidence}}.log",
+    benchmark:
+        f"{R}/benchmarks/plot_evidence/{{evidence}}.tsv"
+    wildcard_constraints:
+        evidence="|".join(EVIDENCE),
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        recipe=lambda w: stage(
+            "plot_evidence", threshold=STUDY.ensemble["threshold"] if w.evidence == "thresholds" else None
+        ),
+    message:
+        "drawing {wildcards.evidence}"
+    script:
+        "../scripts/plot_evidence.py"
+
+
 rule write_report:
     input:
         plan=planned,
@@ -87,14 +116,8 @@ rule write_report:
         manifests=lambda w: manifests(*DATASETS),
         models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
         scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
-        segmentation=f"{R}/tables/segmentation.csv",
-        comparisons=f"{R}/tables/comparisons.csv",
-        normal_images=f"{R}/tables/normal_images.csv",
-        costs=f"{R}/tables/costs.csv",
-        baseline=f"{R}/tables/baseline.csv",
-        cases=expand(f"{R}/figures/cases_{{dataset}}.png", dataset=SCORED),
-        dice=f"{R}/figures/dice.svg",
-        training=f"{R}/figures/training.svg",
+        tables=expand(f"{R}/tables/{{table}}.csv", table=REPORTED),
+        figures=figures("png", "svg"),
     output:
         html=report(f"{R}/report.html", caption="../report/report.rst", category="Report"),
     log:

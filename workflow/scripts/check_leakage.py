@@ -11,7 +11,7 @@ from pathlib import Path
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv, write_text
 from mammoseg.leakage import Rendered, StopSign, find_copies, refuse_copies
-from mammoseg.pack import read_image
+from mammoseg.png import read_image
 
 
 def main(manifests: Iterable[Path], splits: Path, allow: Collection[Sequence[str]], work: Path, checked: Path) -> None:

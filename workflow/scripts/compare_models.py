@@ -1,4 +1,4 @@
-"""Write intervals of every model's mean Dice, and what tests say of every pair of models."""
+"""Write intervals of every model's mean Dice, tests of every pair of models, and the answers to the study's questions."""
 
 import _bootstrap
 
@@ -6,19 +6,24 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg import comparisons, tables
+from mammoseg import comparisons, questions
 from mammoseg.files import read_csv, write_csv, write_text
 
 
 def main(folder: Path, scores: Sequence[Path], models: Sequence[Path], recipe: Mapping) -> None:
-    """Write intervals.csv, comparisons.csv and comparisons.md into `folder`. Paths as in summarise_scores."""
-    cases = {(s.parts[-3], s.stem): read_csv(s, tables.OF_A_CASE) for s in scores}
+    """Write the tables into `folder`. Paths as in summarise_scores."""
+    cases = {(s.parts[-3], s.stem): read_csv(s, questions.READ) for s in scores}
     folds = {m: [json.loads(p.read_text()) for p in models if p.parts[-3] == m] for m in recipe["models"]}
     given = cases, folds, recipe["datasets"], recipe["require_mass"], recipe["statistics"]
     compared = comparisons.comparison_rows(*given)
     write_csv(folder / "intervals.csv", comparisons.INTERVALS, comparisons.interval_rows(*given))
     write_csv(folder / "comparisons.csv", comparisons.COMPARISONS, compared)
     write_text(folder / "comparisons.md", comparisons.markdown(compared, recipe["statistics"]))
+    answers = questions.answer_rows(*given)
+    write_csv(folder / "answers.csv", questions.ANSWERS, answers)
+    write_text(folder / "answers.md", questions.markdown(answers, recipe["statistics"]))
+    write_csv(folder / "ensembles.csv", questions.ENSEMBLES, questions.ensemble_rows(*given))
+    write_csv(folder / "variance_components.csv", questions.VARIANCES, questions.variance_rows(*given[:-1]))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mammoseg.figures import CaseView, choose_cases, qualitative, save
 from mammoseg.files import read_csv
-from mammoseg.pack import read_image, read_mask
+from mammoseg.png import read_image, read_mask
 from mammoseg.scoring import binarise, read_probability
 
 SHOWN = ("holdout", "external", "out_of_fold")

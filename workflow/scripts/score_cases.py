@@ -4,20 +4,23 @@ import _bootstrap
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from mammoseg.acceptance import Code
-from mammoseg.files import write_csv
-from mammoseg.scoring import COLUMNS, score_cases
+from mammoseg.scoring import score_cases, write_outputs
 
 
-def main(predictions: Path, manifests: list[Path], scores: Path, threshold: float, code: Code) -> None:
-    """Write one row per image that has a reference; what was scored before is remembered beside it."""
-    rows, scored = score_cases(predictions, manifests, threshold, code, scores.with_name(f".{scores.name}"))
-    write_csv(scores, COLUMNS, rows)
+def main(predictions: Path, manifests: list[Path], models: list[Path], scores: Path, lesions: Path, trust: Path,
+         recipe: Mapping, code: Code) -> None:  # fmt: skip
+    """Write one row per image that has a reference, and what belongs to it; what was scored before is remembered beside it."""
+    memory = scores.with_name(f".{scores.name}")
+    cell = json.loads(models[0].read_text()).get("cell")
+    cases, scored = score_cases(predictions, manifests, recipe, cell, len(models), code, memory)
+    write_outputs(memory, scores, lesions, trust)
     logging.getLogger("mammoseg").info(
-        "%s on %s: %d of %d cases scored, %d kept (prediction, mask and threshold are the same)",
-        scores.stem, scores.parts[-3], scored, len(rows), len(rows) - scored,
+        "%s on %s: %d of %d cases scored, %d kept (prediction, reference and recipe are the same)",
+        scores.stem, scores.parts[-3], scored, cases, cases - scored,
     )  # fmt: skip
 
 
@@ -26,7 +29,10 @@ if __name__ == "__main__":
         main(
             Path(snakemake.input.predictions),
             [Path(m) for m in snakemake.input.manifests],
+            [Path(m) for m in snakemake.input.models],
             Path(snakemake.output.scores),
-            json.loads(snakemake.params.recipe)["threshold"],
+            Path(snakemake.output.lesions),
+            Path(snakemake.output.trust),
+            json.loads(snakemake.params.recipe),
             _bootstrap.code(snakemake, study),
         )

@@ -11,12 +11,7 @@ from mammoseg import __version__, tables
 from mammoseg.files import read_csv
 from mammoseg.provenance import installed_versions
 from mammoseg.report import OF_AN_IMAGE, ReportFigure, StudyRecord, build_report
-
-CAPTIONS = {
-    "cases": "Cases from the best to the worst by the mean Dice over the models. Blue: the reference. Orange: the prediction.",
-    "dice": "Dice of every image with a mass. Dashed: the best brightness threshold, chosen on the training part.",
-    "training": "Loss and Dice by epoch: thin lines are folds, thick ones their mean. The phases' losses are not comparable.",
-}
+from mammoseg.report.captions import CAPTIONS, TITLES
 
 
 def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: Path, work: Path, indexes: Sequence[Path],
@@ -39,7 +34,7 @@ def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: 
     build_report(
         StudyRecord(
             title="Breast mass segmentation",
-            **{name: read_csv(path) for name, path in tables_.items()},
+            tables={name: read_csv(path) for name, path in tables_.items()},
             notes=tables.notes(cases, folds, recipe["datasets"], require_mass),
             warnings=tables.warnings(folds, recipe["datasets"]),
             models=folds,
@@ -64,8 +59,7 @@ def _trained_with(folds: Mapping[str, Sequence[Mapping]]) -> Mapping[str, str]:
 
 def _figure(path: Path) -> ReportFigure:
     kind, _, dataset = path.stem.partition("_")
-    title = {"cases": f"Cases of {dataset}", "dice": "Dice of every image", "training": "Training"}[kind]
-    return ReportFigure(path, title, CAPTIONS[kind])
+    return ReportFigure(path, TITLES[kind].format(dataset=dataset), CAPTIONS[kind])
 
 
 if __name__ == "__main__":
@@ -74,13 +68,13 @@ if __name__ == "__main__":
         main(
             study.config,
             json.loads(snakemake.params.recipe),
-            {t: Path(given[t]) for t in ("segmentation", "comparisons", "normal_images", "costs", "baseline")},
+            {Path(t).stem: Path(t) for t in given.tables},
             Path(given.splits),
             Path(given.plan),
             [Path(i) for i in given.indexes],
             [Path(m) for m in given.manifests],
             [Path(m) for m in given.models],
             [Path(s) for s in given.scores],
-            [Path(f) for f in (*given.cases, given.dice, given.training)],
+            [Path(f) for f in given.figures],
             Path(snakemake.output.html),
         )

@@ -67,7 +67,15 @@ def decode_picture(path: str | os.PathLike) -> np.ndarray:
         array = None
     if array is None or array.shape[:2] != size:
         raise Unusable("unreadable", "its pixels are damaged")
+    if array.dtype == np.uint16 and _white_is_zero(path):
+        array = ~array  # OpenCV does so itself for 1 and 8 bit
     return array
+
+
+def _white_is_zero(path: str | os.PathLike) -> bool:
+    """Whether a picture is a TIFF whose PhotometricInterpretation is WhiteIsZero."""
+    with Image.open(path, formats=FORMATS) as picture:
+        return picture.format == "TIFF" and picture.tag_v2.get(262) == 0
 
 
 def read_picture(path: str | os.PathLike) -> np.ndarray:

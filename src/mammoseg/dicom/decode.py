@@ -109,12 +109,17 @@ def refuse_constant(words: np.ndarray, bits_stored: int) -> None:
     Unusable
         ``constant_image``.
     """
-    low_bits = words.dtype.type((1 << bits_stored) - 1)
-    glimpse = words[::64, ::64] & low_bits
-    if glimpse.min() == glimpse.max():  # nearly always false, which spares a pass over all pixels
-        values = words & low_bits
-        if values.min() == values.max():
-            raise Unusable("constant_image", "all its pixels have the same value")
+    if is_constant(words, words.dtype.type((1 << bits_stored) - 1)):
+        raise Unusable("constant_image", "all its pixels have the same value")
+
+
+def is_constant(words: np.ndarray, bits: np.integer | None = None) -> bool:
+    """Whether all pixels are equal, in all their bits or in those that are set in `bits`."""
+    for seen in (words[::64, ::64], words):  # a glimpse nearly always suffices, which spares a pass over all pixels
+        values = seen if bits is None else seen & bits
+        if values.min() != values.max():
+            return False
+    return True
 
 
 def _undecodable(syntax: uid.UID) -> Unusable:

@@ -7,6 +7,7 @@ from pydicom.filewriter import dcmwrite
 
 from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.dicom.read import read_encoded
+from mammoseg.dicom.values import text
 from mammoseg.dicom.voi_lut import windowing_of
 from mammoseg.errors import Unusable
 from mammoseg.files import whole
@@ -38,9 +39,13 @@ def inject(source: str | os.PathLike, target: str | os.PathLike, missing: Missin
     for element in missing.elements(dataset):
         dataset.add(element)
     dataset.preamble = dataset.preamble or bytes(128)
+    meta, named = dataset.file_meta, [text(dataset, k) for k in ("SOPClassUID", "SOPInstanceUID")]
+    bare = len(meta) == 1 and all(named)  # it had none: the transfer syntax is what reading found out
+    if bare:
+        meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = named
     with whole(Path(target)) as part:
         try:
-            dcmwrite(part, dataset)
+            dcmwrite(part, dataset, enforce_file_format=bare)  # a meta group that is there stays as it is
         except Exception as error:  # pydicom raises whatever a broken attribute makes it raise, OSError too
             if isinstance(error, OSError) and error.errno is not None:  # the disk, not the data
                 raise

@@ -17,7 +17,7 @@ from mammoseg.breast import breast_mask
 from mammoseg.dicom.decode import decode
 from mammoseg.dicom.read import read_header
 from mammoseg.dicom.render import inverted, value_of_word
-from mammoseg.dicom.values import numbers, text
+from mammoseg.dicom.values import numbers, text, value
 from mammoseg.dicom.voi_lut import Windowing, find_windowing, is_little_endian, lut_words
 from mammoseg.errors import Unusable, UserError
 
@@ -165,12 +165,20 @@ def breast_range(dataset: FileDataset, words: np.ndarray, recipe: Mapping) -> tu
     """
     values = value_of_word(dataset)
     sign = -1 if inverted(dataset) else 1
+    padding = _padding(dataset)[words]
+    if padding.all():
+        raise Unusable("no_breast", "all of it is padding")
+    if padding.any():
+        # What stands for "no picture here" may be far darker than air, or white: it is taken for the darkest of the picture.
+        words = words.copy()
+        used = np.unique(words[~padding])
+        words[padding] = used[(sign * values[used]).argmin()]
     step = max(1, max(words.shape) // 512)
     mask = breast_mask(sign * values[words[::step, ::step]])
     if not mask.any():
         raise Unusable("no_breast", "nothing in it stands out from the air, so its grey values suggest no window")
     mask = cv2.resize(mask.astype(np.uint8), words.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    counts = np.bincount(words[mask > 0], minlength=len(values))
+    counts = np.bincount(words[(mask > 0) & ~padding], minlength=len(values))
     order = np.argsort(sign * values, kind="stable")
     shown, counts = sign * values[order], counts[order]
     if recipe["kind"] == "mode":
@@ -181,6 +189,21 @@ def breast_range(dataset: FileDataset, words: np.ndarray, recipe: Mapping) -> tu
         shares = np.cumsum(counts) / counts.sum()
         darkest, brightest = (shown[np.searchsorted(shares, p / 100)] for p in recipe["percentiles"])
     return tuple(sorted((sign * float(darkest), sign * float(brightest))))
+
+
+def _padding(dataset: FileDataset) -> np.ndarray:
+    """Which words mean that there is no picture: PixelPaddingValue up to PixelPaddingRangeLimit; (256,) or (65536,) bool."""
+    words = np.arange(2**dataset.BitsAllocated)
+    low = value(dataset, "PixelPaddingValue")
+    high = value(dataset, "PixelPaddingRangeLimit")
+    if not isinstance(low, int):
+        return np.zeros(len(words), bool)
+    ends = [low, high if isinstance(high, int) else low]
+    if dataset.PixelRepresentation == 1:
+        half = len(words) // 2
+        words = (words + half) % len(words) - half  # two's complement; the tags may be read as unsigned
+        ends = [(e + half) % len(words) - half for e in ends]
+    return (words >= min(ends)) & (words <= max(ends))
 
 
 def _window(center: float, width: float, explanation: str, function: str = "LINEAR") -> list[DataElement]:

@@ -15,9 +15,14 @@ VIEW_CODES = {
     **dict.fromkeys(("399196006", "R-10244"), "FB"),
     **dict.fromkeys(("399192008", "R-1024A"), "XCCL"),
     **dict.fromkeys(("399101009", "R-1024B"), "XCCM"),
+    **dict.fromkeys(("399188001", "R-102D0"), "SIO"),
+    **dict.fromkeys(("441555000", "R-40AAA"), "ISO"),
 }
 SPECIMEN_CODES = frozenset({"127457009", "G-8310"})
 SIDES = {"SIN": "L", "DEX": "R"}
+MAGNIFIED = (
+    1.2  # a compressed breast of 8 cm, seen from 65 cm, is enlarged 1.14 times; in magnification views 1.5 and more
+)
 
 
 def laterality_and_view(header: Dataset) -> tuple[str, str]:
@@ -63,8 +68,12 @@ def chest_wall_side(header: Dataset) -> str:
 def pixel_spacing_mm(header: Dataset) -> float | None:
     """Side of a square pixel in millimetres: PixelSpacing, else ImagerPixelSpacing (at the detector, not in the breast).
 
-    None where neither is given, or where they are no positive numbers or not square within 1 %.
+    None where neither is given, or where they are no positive numbers or not square within 1 %; and for a magnification view,
+    whose headers give the spacing at the detector or in the breast, and do not say which.
     """
+    magnified = numbers(header, "EstimatedRadiographicMagnificationFactor")
+    if magnified and magnified[0] > MAGNIFIED:
+        return None
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         spacing = numbers(header, keyword)
         if len(spacing) == 2 and min(spacing) > 0:

@@ -114,6 +114,8 @@ def _parse(path: Path, whole: bool) -> FileDataset:
         # attribute, and a picture that is then shown without its window or with half its header must not pass.
         nonlocal before
         if tag <= before:
+            if pixel_lengths:
+                return True  # what stands behind the pixels is no attribute: padding to a whole block, for example
             raise ValueError("tags do not ascend")
         before = tag
         if tag == PIXEL_DATA:
@@ -138,6 +140,8 @@ def _parse(path: Path, whole: bool) -> FileDataset:
         raise Unusable("truncated", "the file ends before its pixels do")
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = ENCODINGS[dataset.original_encoding]
+    if not isinstance(value(dataset.file_meta, "TransferSyntaxUID"), uid.UID):
+        raise Unusable("bad_header", "its transfer syntax is empty, or several")
     if (
         text(dataset, "SOPClassUID") in FOR_PROCESSING
         or text(dataset, "PresentationIntentType").upper() == "FOR PROCESSING"
@@ -192,8 +196,9 @@ def _check_length(header: FileDataset, length: int, present: int) -> None:
     syntax = header.file_meta.TransferSyntaxUID
     if syntax.is_encapsulated if syntax in uid.AllTransferSyntaxes else length == UNDEFINED_LENGTH:
         return
-    expected = header.Rows * header.Columns * header.BitsAllocated // 8
-    if length not in (expected, expected + expected % 2):
+    row = header.Columns * header.BitsAllocated // 8
+    expected = header.Rows * row
+    if not expected <= length < expected + max(row, 2):  # some pad to a whole block; a row more is another picture
         raise Unusable("pixel_length", f"its pixel data has {length} bytes, its header asks for {expected}")
     if present < length:
         raise Unusable("truncated", "the file ends before its pixels do")

@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 from pydicom.dataset import FileDataset
 
-from mammoseg.dicom.decode import decode, refuse_constant
+from mammoseg.dicom.decode import decode, is_constant, refuse_constant
 from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.dicom.read import read_encoded
 from mammoseg.dicom.render import lookup_table
 from mammoseg.dicom.voi_lut import Windowing, find_windowing
+from mammoseg.errors import Unusable
 
 
 def render_file(
@@ -38,7 +39,8 @@ def render_file(
     Raises
     ------
     Unusable
-        As `read_header`, `render` and `MissingWindowing.elements`; ``constant_image`` where all pixels are equal.
+        As `read_header`, `render` and `MissingWindowing.elements`; ``constant_image`` where all pixels are equal,
+        ``constant_rendering`` where all are shown black, or white.
     """
     dataset = read_encoded(path)
     words = decode(dataset)
@@ -48,4 +50,7 @@ def render_file(
         for element in missing.elements(dataset, words):
             dataset.add(element)
         windowing = find_windowing(dataset)
-    return cv2.LUT(words, lookup_table(dataset, windowing)), dataset, windowing
+    shown = cv2.LUT(words, lookup_table(dataset, windowing))
+    if is_constant(shown):
+        raise Unusable("constant_rendering", "its windowing shows all its pixels alike")
+    return shown, dataset, windowing

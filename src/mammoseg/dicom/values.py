@@ -2,6 +2,7 @@
 
 import math
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 
@@ -20,6 +21,29 @@ def numbers(dataset: Dataset, keyword: str) -> list[float]:
     except (TypeError, ValueError):
         return []
     return values if all(math.isfinite(v) for v in values) else []
+
+
+def each_number(dataset: Dataset, keyword: str) -> list[float]:
+    """Values of an attribute as numbers, one by one: NaN for each that is no finite number."""
+    try:
+        found = dataset.get_item(keyword)
+    except Exception:
+        return []
+    if found is None:
+        return []
+    if isinstance(found, RawDataElement):  # not converted yet, for one bad value would spoil them all
+        values = (found.value or b"").decode("ascii", "replace").strip(" \0").split("\\")
+    else:
+        values = _values(dataset, keyword)
+    return [_number(v) for v in values]
+
+
+def _number(value: object) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def integer(dataset: Dataset, keyword: str) -> int | None:

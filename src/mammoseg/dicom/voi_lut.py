@@ -3,6 +3,7 @@
 All functions work on values, not on images: `render` applies them to every value that a pixel can have.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
-from mammoseg.dicom.values import first_item, items, numbers, text, value
+from mammoseg.dicom.values import each_number, first_item, items, numbers, text, value
 from mammoseg.errors import Unusable
 
 
@@ -158,7 +159,8 @@ def _read_table(item: Dataset, inputs: np.ndarray, little_endian: bool, what: st
     """Read LUTDescriptor and LUTData.
 
     The descriptor's VR may be US or SS whatever the values mean: the number of entries is unsigned (0 is 65536); the
-    first value mapped is signed if there are negative values to map, or if it would lie above all of them.
+    first value mapped is signed if there are negative values to map, or if it would lie above all of them; it is unsigned if
+    the table would end below all of them.
     """
     descriptor = [int(v) for v in numbers(item, "LUTDescriptor")]
     if len(descriptor) != 3 or not 1 <= descriptor[2] <= 16:
@@ -167,6 +169,8 @@ def _read_table(item: Dataset, inputs: np.ndarray, little_endian: bool, what: st
     first, bits = descriptor[1:]
     if first > 32767 and (inputs.min() < 0 or first > inputs.max()):
         first -= 65536
+    elif first < 0 and first + n <= inputs.min() and first + 65536 <= inputs.max():
+        first += 65536
     words = lut_words(item, little_endian)
     if bits <= 8 and len(words) == (n + 1) // 2 != n:  # two entries in a word, the first in its low byte
         words = np.stack([words & 255, words >> 8], axis=1).ravel()
@@ -198,9 +202,10 @@ def _voi_items(dataset: Dataset) -> dict[int, tuple[str, Dataset]]:
 
 def _windows(dataset: Dataset) -> dict[int, tuple[str, tuple[float, float]]]:
     """Pairs of centre and width by their number in the file, with their explanations, of which there may be more or fewer."""
-    pairs = zip(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth"), strict=False)
+    pairs = zip(each_number(dataset, "WindowCenter"), each_number(dataset, "WindowWidth"), strict=False)
     explanations = text(dataset, "WindowCenterWidthExplanation").split("\\")
-    return {n: ("".join(explanations[n - 1 : n]), pair) for n, pair in enumerate(pairs, 1)}
+    found = {n: ("".join(explanations[n - 1 : n]), pair) for n, pair in enumerate(pairs, 1)}
+    return {n: (explanation, pair) for n, (explanation, pair) in found.items() if not math.isnan(sum(pair))}
 
 
 def is_little_endian(dataset: Dataset) -> bool:

@@ -1,4 +1,4 @@
-"""Figures in one house style: cases, training curves, Dice distributions."""
+"""Figures in one house style: cases, training curves, Dice distributions, and one per table of evidence."""
 
 from mammoseg.figures.cases import CaseView, choose_cases, qualitative
 from mammoseg.figures.distribution import dice_distribution

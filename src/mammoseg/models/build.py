@@ -26,7 +26,8 @@ class Segmenter(nn.Module):
     encoder : torch.nn.Module
         Images -> list of features, the input first.
     decoder : torch.nn.Module
-        That list -> logits; holds everything that is not the encoder, the head included.
+        That list -> logits; holds everything that is not the encoder, the head included. Its `cell` is the side, in pixels, of
+        the cells on which logits are computed before they are enlarged.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, multiple: int = 1):

@@ -69,6 +69,7 @@ class UNetDecoder(nn.Module):
         super().__init__()
         c1, c2, c3, c4, c5 = channels
         self.stride = stride
+        self.cell = stride // 2
         self.centre = Rise(c5, 8 * width)
         self.rises = nn.ModuleList(
             [
@@ -142,7 +143,7 @@ class FPNDecoder(nn.Module):
         self, channels: Sequence[int], stride: int = 2, pyramid: int = 256, branch: int = 128, dropout: float = 0.2
     ):
         super().__init__()
-        self.enlargement = 2 * stride
+        self.cell = 2 * stride
         # Both lists go from deep to shallow: c5, c4, c3, c2.
         self.laterals = nn.ModuleList(nn.Conv2d(c, pyramid, 1) for c in reversed(channels[1:]))
         self.branches = nn.ModuleList(FPNBranch(pyramid, branch, doublings) for doublings in (3, 2, 1, 0))
@@ -161,7 +162,7 @@ class FPNDecoder(nn.Module):
             levels.append(level + fit(double(levels[-1]), size) if levels else level)
         drawn = [b(level, sizes[i + 1 :]) for i, (b, level) in enumerate(zip(self.branches, levels, strict=True))]
         x = self.head(self.dropout(self.merge(torch.cat(drawn, dim=1))))
-        x = F.interpolate(x, scale_factor=self.enlargement, mode="bilinear", align_corners=True)
+        x = F.interpolate(x, scale_factor=self.cell, mode="bilinear", align_corners=True)
         return fit(x, image.shape[-2:])
 
 
@@ -172,6 +173,7 @@ class SmpDecoder(nn.Module):
         super().__init__()
         self.body = body
         self.head = head
+        self.cell = max((int(getattr(m, "scale_factor", 1)) for m in head), default=1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Features of (B, ., H, W) images, H and W multiples of 32 -> logits (B, 1, H, W)."""

@@ -10,6 +10,7 @@ from mammoseg import typeset
 from mammoseg.files import write_text
 from mammoseg.report import content
 from mammoseg.report.content import ReportFigure, StudyRecord
+from mammoseg.report.evidence import evidence_tables
 from mammoseg.time_left import duration
 
 MIME = {".png": "image/png", ".svg": "image/svg+xml"}
@@ -38,17 +39,18 @@ def render(study: StudyRecord) -> str:
     return environment.get_template("template.html").render(
         study=study,
         summary=content.summary(study),
-        results=result_groups(study.segmentation),
-        tiles=tiles(study.segmentation, study.baseline),
-        published=None if typeset.has_counterpart(study.segmentation) else typeset.published_cells(),
+        results=result_groups(study.tables["segmentation"]),
+        tiles=tiles(study.tables["segmentation"], study.tables["baseline"]),
+        published=None if typeset.has_counterpart(study.tables["segmentation"]) else typeset.published_cells(),
         published_title=typeset.PUBLISHED_TITLE,
-        contest=typeset.contest(study.segmentation, study.baseline),
+        contest=typeset.contest(study.tables["segmentation"], study.tables["baseline"]),
         baseline=[
             row
             | {"rule": typeset.rule(row), "dice": typeset.plus_minus(row["dice_mean"], row["dice_sd"])}
             | {"iou": typeset.plus_minus(row["iou_mean"], row["iou_sd"])}
-            for row in study.baseline
+            for row in study.tables["baseline"]
         ],
+        evidence=evidence_tables(study.tables),
         figures=[(figure, data_uri(figure)) for figure in study.figures],
         cohort=content.cohort_rows(study),
         newcomers=content.new_patients(study),

@@ -35,7 +35,8 @@ class StudyRecord:
     Attributes
     ----------
     title : str
-    segmentation, comparisons, baseline, normal_images, costs : rows of the tables of those names
+    tables : mapping of str to rows
+        results/tables/<name>.csv: segmentation, baseline, costs, and those of `mammoseg.report.evidence`.
     notes, warnings : sequence of str
         From `tables.notes` and `tables.warnings`.
     models, datasets
@@ -55,11 +56,7 @@ class StudyRecord:
     """
 
     title: str
-    segmentation: Rows
-    comparisons: Rows
-    baseline: Rows
-    normal_images: Rows
-    costs: Rows
+    tables: Mapping[str, Rows]
     notes: Sequence[str]
     warnings: Sequence[str]
     models: Models

@@ -1,0 +1,138 @@
+"""Scores of one image: on the network's square, as in the paper, and laid back onto the original's own pixels.
+
+Both are worth having: scores on the square are what the literature gives, those in the original geometry what a reader of the
+mammogram would see. The ceiling is the Dice that a perfect answer keeps on that way back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from mammoseg.calibration import fold_disagreement
+from mammoseg.geometry import Letterbox
+from mammoseg.metrics import Counts, area, counts, surface_scores
+
+SCORES = (
+    "reference_pixels", "predicted_pixels", "true_positive_pixels", "dice", "iou", "precision", "recall", "predicted_regions",
+    "original_dice", "original_iou", "original_precision", "original_recall", "reference_mm2", "predicted_mm2", "hd95_mm",
+    "average_surface_distance_mm", "surface_dice_1mm", "surface_dice_2mm", "ceiling_square", "ceiling_model", "dice_of_folds",
+    "fold_disagreement",
+)  # fmt: skip
+NEIGHBOURS = np.ones((3, 3), bool)  # regions may touch at a corner
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What an image is scored against.
+
+    Attributes
+    ----------
+    square : (side, side) bool
+        Reference mask on the network's square.
+    original : (rows, columns) bool
+        The same in the original's own pixels.
+    box : Letterbox
+        The way between them.
+    spacing : float
+        Distance of the original's pixels, mm; NaN where it is unknown.
+    """
+
+    square: np.ndarray
+    original: np.ndarray
+    box: Letterbox
+    spacing: float
+
+
+def score_case(
+    probability: np.ndarray, reference: Reference, threshold: float, cell: int | None, folds: np.ndarray | None = None
+) -> dict:
+    """Score one image.
+
+    Parameters
+    ----------
+    probability : (side, side) uint16
+        65535 times the probability of mass.
+    reference : Reference
+    threshold : float
+        Probability from which a pixel is mass, 0..1.
+    cell : int or None
+        Side, in pixels of the square, of the cells on which the model computes its logits; None where it is not known.
+    folds : (folds, side, side) bool, optional
+        What each fold predicts where an ensemble does; at least two.
+
+    Returns
+    -------
+    dict
+        By `SCORES`, undefined ones None: empty cells, never a zero. Pixels, ``dice``, ``iou``, ``precision`` and ``recall`` on
+        the square; ``original_…``, areas, distances and ceilings in the original's own pixels. A region is a connected component
+        of the prediction on the square, 8 neighbours. Distances are inf where one mask is empty (`mammoseg.metrics`).
+    """
+    predicted = binarise(probability, threshold)
+    square = counts(predicted, reference.square)
+    laid_back = binarise(reference.box.inverse(probability), threshold)
+    original = counts(laid_back, reference.original)
+    spacing = (reference.spacing, reference.spacing)
+    surface = surface_scores(laid_back, reference.original, spacing)
+    scores = {
+        "reference_pixels": square.reference,
+        "predicted_pixels": square.predicted,
+        "true_positive_pixels": square.true_positive,
+        **_overlap(square, ""),
+        "predicted_regions": int(ndimage.label(predicted, NEIGHBOURS)[1]),
+        **_overlap(original, "original_"),
+        "reference_mm2": area(original.reference, spacing),
+        "predicted_mm2": area(original.predicted, spacing),
+        "hd95_mm": surface.hd95,
+        "average_surface_distance_mm": surface.average_distance,
+        "surface_dice_1mm": surface.surface_dice[0],
+        "surface_dice_2mm": surface.surface_dice[1],
+        "ceiling_square": ceiling(reference, 1),
+        "ceiling_model": ceiling(reference, cell) if cell else float("nan"),
+    }
+    scores |= _of_folds(folds, reference.square)
+    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in scores.items()}
+
+
+def ceiling(reference: Reference, cell: int) -> float:
+    """Dice in the original geometry of the best answer on cells of `cell` × `cell` pixels of the square; NaN without a mass.
+
+    That answer is the share of each cell that the reference on the square covers, enlarged linearly as a network's logits are.
+    """
+    if not reference.original.any():
+        return float("nan")
+    best = reference.square.astype(np.float32)
+    if cell > 1:
+        coarse = cv2.resize(best, None, fx=1 / cell, fy=1 / cell, interpolation=cv2.INTER_AREA)
+        best = cv2.resize(coarse, best.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return counts(reference.box.inverse(best) >= 0.5, reference.original).dice
+
+
+def binarise(probability: np.ndarray, threshold: float) -> np.ndarray:
+    """Mask of the pixels whose 16-bit `probability` is at least `threshold` (0..1), as bool.
+
+    The threshold is rounded as the probabilities were, so that a probability equal to it is always mass.
+    """
+    return probability >= np.rint(65535 * threshold)
+
+
+def votes_of(votes: np.ndarray, models: int) -> np.ndarray:
+    """Masks of the single models, (models, ...) bool, from their `votes` (`mammoseg.ensemble.predict`), (...) uint8 or uint16."""
+    return votes >> np.arange(models, dtype=votes.dtype).reshape(-1, *[1] * votes.ndim) & 1 > 0
+
+
+def _overlap(of: Counts, prefix: str) -> Mapping[str, float]:
+    return {f"{prefix}{name}": getattr(of, name) for name in ("dice", "iou", "precision", "recall")}
+
+
+def _of_folds(folds: np.ndarray | None, reference: np.ndarray) -> dict:
+    """Dice of each fold alone, ``;`` between them, and how far they disagree."""
+    if folds is None:
+        return {"dice_of_folds": None, "fold_disagreement": None}
+    dice = [counts(mask, reference).dice for mask in folds]
+    return {
+        "dice_of_folds": ";".join("" if np.isnan(d) else f"{d:.6f}" for d in dice),
+        "fold_disagreement": fold_disagreement(folds)[1],
+    }

@@ -1,0 +1,209 @@
+"""The tables of evidence as the report shows them: a title, what to know, and rows of short texts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mammoseg.comparisons import p_in_words
+
+Rows = Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """One table: the first column is its rows' heading; `numbers` are the columns that stand to the right."""
+
+    id: str
+    title: str
+    note: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: frozenset[int]
+
+
+def evidence_tables(tables: Mapping[str, Rows]) -> list[ShownTable]:
+    """The tables that hold anything, in the order in which a reader asks for them.
+
+    Parameters
+    ----------
+    tables : mapping of str to rows
+        answers, comparisons, ensembles, variance_components, original_geometry, detection, normal_images, trust.
+    """
+    return [
+        ShownTable(id, title, note, list(columns), _cells(tables[id], columns), _numbers(tables[id], columns))
+        for id, (title, note, columns) in SHOWN.items()
+        if tables.get(id)
+    ]
+
+
+def _cells(rows: Rows, columns: Mapping[str, Callable[[Mapping], str]]) -> list[list[str]]:
+    return [[show(row) for show in columns.values()] for row in rows]
+
+
+def _numbers(rows: Rows, columns: Mapping) -> frozenset[int]:
+    cells = _cells(rows, columns)
+    return frozenset(
+        k for k in range(len(columns)) if all(not row[k] or row[k][0] in "<+−-0123456789" for row in cells)
+    )
+
+
+def _text(column: str) -> Callable[[Mapping], str]:
+    return lambda row: row[column].replace("_", " ") if column == "part" else row[column]
+
+
+def _number(column: str, places: int = 3, sign: bool = False) -> Callable[[Mapping], str]:
+    form = f"{'+' if sign else ''}.{places}f"
+    return lambda row: format(float(row[column]), form).replace("inf", "∞") if row[column] else ""
+
+
+def _interval(low: str, high: str, sign: bool = False) -> Callable[[Mapping], str]:
+    one, other = _number(low, sign=sign), _number(high, sign=sign)
+    return lambda row: f"{one(row)} to {other(row)}" if row[low] and row[high] else ""
+
+
+def _p(column: str) -> Callable[[Mapping], str]:
+    return lambda row: p_in_words(row[column])
+
+
+OF = {"Data set": _text("dataset"), "Part": _text("part")}
+OF_MODEL = {**OF, "Model": _text("model")}
+DIFFERENCE = {
+    "A − B": _number("difference", sign=True),
+    "Interval": _interval("low", "high", sign=True),
+    "Verdict": _text("verdict"),
+    "Patients": _text("n_patients"),
+}
+
+SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
+    "answers": (
+        "The study's questions",
+        "Mean Dice of A less that of B over the pairs of models that differ in nothing else, with a bootstrap interval "
+        "over patients; p of Wilcoxon's signed-rank test on patient means; equivalence within the margin of the config. "
+        "Where a question names two things the answer is of both together.",
+        {
+            **OF,
+            "Question": _text("question"),
+            "A": _text("a"),
+            "B": _text("b"),
+            **DIFFERENCE,
+            "p": _p("p"),
+            "p (equivalence)": _p("p_equivalence"),
+            "Pairs of models": _text("n_pairs"),
+        },
+    ),
+    "comparisons": (
+        "Do the models differ?",
+        "Every pair of models on the same images. Difference of the mean Dice (A − B) with its bootstrap interval over "
+        "patients; Wilcoxon's signed-rank test on patient means, corrected by Holm over the pairs of a part; equivalence "
+        "within the margin of the config. A test that is not significant does not show that two models are equal: hence "
+        "the test of equivalence. Only a contrast in one thing is clean.",
+        {
+            **OF,
+            "A": _text("model_a"),
+            "B": _text("model_b"),
+            **DIFFERENCE,
+            "p (Holm)": _p("p_holm"),
+            "p (equivalence)": _p("p_equivalence"),
+            "They differ in": _text("contrast"),
+        },
+    ),
+    "ensembles": (
+        "Does ensembling help?",
+        "The ensemble of all folds beside its single folds (mass from a probability of 0.5), image by image, where no "
+        "fold was trained on the patient.",
+        {
+            **OF_MODEL,
+            "Ensemble": _number("dice_ensemble"),
+            "Mean of the folds": _number("dice_folds_mean"),
+            "Each fold": _text("dice_of_folds"),
+            "Gain": _number("difference", sign=True),
+            "Interval": _interval("low", "high", sign=True),
+            "Verdict": _text("verdict"),
+            "Patients": _text("n_patients"),
+        },
+    ),
+    "variance_components": (
+        "How much is chance?",
+        "Components of the variance of every fold's own Dice: between patients, between folds, between seeds where a "
+        "model has several; the residual is what differs between images of a patient, and how folds differ from image to "
+        "image.",
+        {
+            **OF,
+            "Models": _text("models"),
+            "Component": _text("component"),
+            "Levels": _text("levels"),
+            "SD of Dice": _number("sd"),
+        },
+    ),
+    "original_geometry": (
+        "On the original images",
+        "Predictions laid back onto the original's own pixels, images with a mass. The ceilings are the Dice that the "
+        "reference itself keeps through the network's square, and through the grid on which the model computes its "
+        "logits. Distances in mm where the pixel spacing is known: medians, infinite where nothing was predicted.",
+        {
+            **OF_MODEL,
+            "Dice": _number("original_dice_mean"),
+            "IoU": _number("original_iou_mean"),
+            "Precision": _number("original_precision_mean"),
+            "Recall": _number("original_recall_mean"),
+            "Ceiling, square": _number("ceiling_square_mean"),
+            "Ceiling, model": _number("ceiling_model_mean"),
+            "HD95, mm": _number("hd95_mm_median", 1),
+            "Surface distance, mm": _number("average_surface_distance_mm_median", 1),
+            "Surface Dice, 1 mm": _number("surface_dice_1mm_mean"),
+            "2 mm": _number("surface_dice_2mm_mean"),
+            "Images": _text("n_images"),
+            "in mm": _text("n_images_in_mm"),
+            "∞": _text("n_without_surface"),
+        },
+    ),
+    "detection": (
+        "Are the masses found?",
+        "A mass is found by a connected region of the prediction, by the rule of the config's section detection; "
+        "sensitivity with its bootstrap interval over patients; false positives on all images, with and without a mass. "
+        "At 0.25 … 2: the highest sensitivity at so many false positives per image. The last two columns leave out missed"
+        " masses, or all that lies outside the reference's box: for comparison with publications that do so, and for "
+        "nothing else.",
+        {
+            **OF_MODEL,
+            "Masses": _text("n_masses"),
+            "Sensitivity": _number("sensitivity"),
+            "Interval": _interval("sensitivity_low", "sensitivity_high"),
+            "False positives per image": _number("false_positives_per_image", 2),
+            "at 0.25": _number("sensitivity_at_0.25"),
+            "0.5": _number("sensitivity_at_0.5"),
+            "1": _number("sensitivity_at_1"),
+            "2": _number("sensitivity_at_2"),
+            "Images": _text("n_images"),
+            "Dice of found masses": _number("dice_of_found_masses"),
+            "Dice in the reference's box": _number("dice_in_box_of_reference"),
+        },
+    ),
+    "normal_images": (
+        "Images without a mass",
+        "Scored apart, never in a mean Dice. Specificity: share of these images without a predicted region. A false "
+        "positive is a predicted region.",
+        {
+            **OF_MODEL,
+            "Images": _text("n_images"),
+            "Patients": _text("n_patients"),
+            "Specificity": _number("specificity"),
+            "False positives per image": _number("false_positives_per_image", 2),
+        },
+    ),
+    "trust": (
+        "Can the probabilities be trusted?",
+        "Expected calibration error over the pixels of all scored images: nearly all of them are sure not to be mass, so "
+        "compare models. Area under the risk–coverage curve (risk: 1 − Dice), where images are ranked by the disagreement"
+        " of the folds: the nearer to the best possible area, the better disagreement warns of failures.",
+        {
+            **OF_MODEL,
+            "Images": _text("n_images"),
+            "Calibration error": _number("expected_calibration_error", 4),
+            "Risk–coverage area": _number("risk_coverage_area"),
+            "best possible": _number("risk_coverage_area_best"),
+            "random order": _number("risk_coverage_area_uninformed"),
+            "Images with folds to compare": _text("n_disagreement"),
+        },
+    ),
+}
+"""Table → title, note, and its columns: heading → how a row is shown."""
