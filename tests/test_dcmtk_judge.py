@@ -56,6 +56,16 @@ def test_dcmtk_shows_a_window_as_we_render_it(tmp_path, pixels, attributes, choi
 
 
 @needs_dcmtk
+def test_monochrome1_with_identity_is_inverted_by_us_alone(tmp_path):
+    # A contradiction: C.8.11.3 asks MONOCHROME1 for INVERSE. DCMTK believes the shape; we believe that the lowest value is to
+    # be white, as MONOCHROME1 says and as detectors' raw values are: a shape that was left at its default must not turn air white.
+    write_dicom(tmp_path / "a.dcm", **WINDOW, PhotometricInterpretation="MONOCHROME1", PresentationLUTShape="IDENTITY")
+    ours = render_file(tmp_path / "a.dcm")[0].astype(int)
+    theirs = rendered_by_dcmtk(tmp_path / "a.dcm", tmp_path, "--use-window", "1")
+    assert np.abs((65535 - ours) - theirs).max() <= 1
+
+
+@needs_dcmtk
 def test_dcmtk_shows_a_rescaled_window_as_we_render_it_but_for_half_values(tmp_path):
     # It rounds what a slope of 0.5 makes of the stored values to whole numbers before the window; we do not.
     write_dicom(tmp_path / "a.dcm", WindowCenter=100, WindowWidth=1500, RescaleSlope=0.5, RescaleIntercept=-200)

@@ -128,6 +128,9 @@ def test_bare_file_gets_preamble_and_meta_group(tmp_path):
     (tmp_path / "bare.dcm").write_bytes(data[132 + 12 + int.from_bytes(data[140:144], "little") :])
     inject(tmp_path / "bare.dcm", tmp_path / "b.dcm", SIGMOID)
     ds = pydicom.dcmread(tmp_path / "b.dcm")  # not forced: a proper file
+    meta = ds.file_meta
+    assert (meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID) == (ds.SOPClassUID, ds.SOPInstanceUID)
+    assert {"FileMetaInformationGroupLength", "FileMetaInformationVersion", "ImplementationClassUID"} <= set(meta.dir())
     assert np.array_equal(apply_voi_lut(ds.pixel_array, ds), sigmoid_table(1450, 1600, 4096)[ramp()])
 
 

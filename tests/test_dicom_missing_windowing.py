@@ -1,6 +1,7 @@
 """What is injected: against formulas worked by hand, and against what pydicom shows of the result."""
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_files import SIGMOID_RECIPE, lut_item, make_dicom, ramp, write_dicom
 from pydicom.pixels import apply_voi_lut
@@ -165,3 +166,26 @@ def test_a_file_that_cannot_serve(tmp_path, content, sentence):
         file.write_bytes(content)
     with pytest.raises(UserError, match=rf"image\.voi_lut\.file.*{sentence}"):
         MissingWindowing(FILE, file)
+
+
+@pytest.mark.parametrize("padding", [0, 4095])
+@pytest.mark.parametrize("recipe", [MODE, PERCENTILES])
+def test_padding_is_neither_air_nor_breast(recipe, padding):
+    draw = np.random.default_rng(0)
+    picture = (300 + draw.integers(0, 20, (256, 256))).astype(np.uint16)
+    picture[40:200, :120] = draw.integers(1000, 3000, (160, 120))
+    framed = np.pad(picture, ((0, 0), (0, 256)), constant_values=padding)
+    plain = MissingWindowing(recipe).elements(make_dicom(np.pad(picture, ((0, 0), (0, 256)), constant_values=300)))
+    padded = MissingWindowing(recipe).elements(make_dicom(framed, PixelPaddingValue=padding))
+    for one, other in zip(plain[:2], padded[:2], strict=True):
+        assert float(one.value) == pytest.approx(float(other.value), abs=20)
+
+
+def test_a_range_of_signed_padding(tmp_path):
+    picture = np.full((256, 256), -50, np.int16)
+    picture[40:200, :120] = np.random.default_rng(0).integers(1000, 1900, (160, 120))
+    picture[:, 200:] = np.random.default_rng(1).integers(-2048, -1999, (256, 56))
+    write_dicom(tmp_path / "a.dcm", picture, PixelPaddingValue=-2000, PixelPaddingRangeLimit=-2048)
+    ds = pydicom.dcmread(tmp_path / "a.dcm")
+    center, width = (float(e.value) for e in MissingWindowing(PERCENTILES).elements(ds)[:2])
+    assert 1000 <= center - width / 2 < center + width / 2 <= 1900

@@ -257,3 +257,62 @@ def test_errors_carry_no_trace_of_the_file(tmp_path):
     for path in (tmp_path / "Canary" / "a.dcm", tmp_path / "Canary" / "absent.dcm"):
         bad = refused(render_file, path)
         assert "Canary" not in "".join(traceback.format_exception(bad)).replace(str(tmp_path), "")
+
+
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.JPEG2000Lossless])
+@pytest.mark.parametrize("padding", [8, 512])
+def test_padding_behind_the_data_set_is_no_damage(tmp_path, syntax, padding):
+    ds = make_dicom(ramp(), syntax=uid.ExplicitVRLittleEndian if syntax.is_compressed else syntax)
+    if syntax.is_compressed:
+        ds.compress(syntax)
+    ds.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with (tmp_path / "a.dcm").open("ab") as f:
+        f.write(bytes(padding))
+    assert read_header(tmp_path / "a.dcm").Rows == 64
+    assert np.array_equal(decode(read_encoded(tmp_path / "a.dcm")), ramp())
+
+
+def test_pixels_padded_by_less_than_a_row_are_no_damage(tmp_path):
+    for extra, usable in ((2, True), (126, True), (128, False), (-2, False)):
+        ds = make_dicom(ramp())
+        ds.PixelData = (ds.PixelData + bytes(extra)) if extra > 0 else ds.PixelData[:extra]
+        ds.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+        if usable:
+            assert np.array_equal(decode(read_encoded(tmp_path / "a.dcm")), ramp())
+        else:
+            assert refused(read_encoded, tmp_path / "a.dcm").reason == "pixel_length"
+
+
+def test_several_transfer_syntaxes_are_a_bad_header(tmp_path):
+    write_dicom(tmp_path / "a.dcm")
+    data = (tmp_path / "a.dcm").read_bytes()
+    name = b"1.2.840.10008.1.2.1\0"
+    assert data.count(name) == 1
+    (tmp_path / "a.dcm").write_bytes(data.replace(name, name[:-1] + b"\\"))
+    for read in (read_header, read_encoded):
+        assert refused(read, tmp_path / "a.dcm").reason == "bad_header"
+
+
+def test_a_magnification_view_has_no_spacing():
+    ds = make_dicom(ramp(), ImagerPixelSpacing=[0.1, 0.1])
+    for factor, spacing in ((None, 0.1), (1.07, 0.1), (1.8, None)):
+        if factor:
+            ds.EstimatedRadiographicMagnificationFactor = factor
+        assert pixel_spacing_mm(ds) == spacing
+
+
+@pytest.mark.parametrize(
+    ("code", "view"), [("399188001", "SIO"), ("R-102D0", "SIO"), ("441555000", "ISO"), ("R-40AAA", "ISO")]
+)
+def test_oblique_views_by_code(code, view):
+    item = Dataset()
+    item.CodeValue = code
+    assert laterality_and_view(make_dicom(ramp(), ViewPosition="", ViewCodeSequence=[item]))[1] == view
+
+
+@pytest.mark.parametrize(
+    "window", [{"WindowCenter": 60000, "WindowWidth": 10}, {"WindowCenter": -100, "WindowWidth": 10}]
+)
+def test_a_window_that_shows_nothing_is_no_picture(tmp_path, window):
+    write_dicom(tmp_path / "a.dcm", **window)
+    assert refused(render_file, tmp_path / "a.dcm").reason == "constant_rendering"

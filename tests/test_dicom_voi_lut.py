@@ -1,8 +1,9 @@
 """Windowing against pydicom where it is right, and against values worked by hand where it is not."""
 
 import numpy as np
+import pydicom
 import pytest
-from dicom_files import lut_item, make_dicom, ramp
+from dicom_files import lut_item, make_dicom, ramp, write_dicom
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import ExplicitVRBigEndian
@@ -220,3 +221,34 @@ def test_present_but_empty_is_absent(attributes):
     assert windowing_of(ds) == "none"
     assert render(ds)[-1, -1] == 65535  # the range of BitsStored
     assert_rendered(make_dicom(ramp()), 0, 4095)
+
+
+def test_signed_descriptor_of_a_table_for_high_unsigned_values():
+    # First value mapped 40000, written as SS: -25536. Signed, the table would end below all values, and all would be white.
+    pixels = np.linspace(0, 65535, 64 * 64).round().astype(np.uint16).reshape(64, 64)
+    entries = np.linspace(0, 65535, 4096).round().astype(int)
+    ds = make_dicom(pixels, bits=16, VOILUTSequence=[lut_item(entries, -25536, 16, "SS")])
+    expected = entries[np.clip(pixels.astype(int) - 40000, 0, 4095)]
+    assert np.array_equal(render(ds), expected)
+
+
+@pytest.mark.parametrize(
+    ("center", "width", "number", "expected"),
+    [
+        (b"3703\\3745 ", b"900\\- ", 1, (3703, 900)),
+        (b"x\\3745", b"900\\800 ", 2, (3745, 800)),
+        (b"x ", b"900 ", 0, None),
+    ],
+)
+def test_a_window_that_cannot_be_read_spoils_no_other(tmp_path, center, width, number, expected):
+    write_dicom(tmp_path / "a.dcm", WindowCenter="1111\\2222", WindowWidth="333\\444")
+    data = (tmp_path / "a.dcm").read_bytes()
+    for old, new in ((b"1111\\2222 ", center), (b"333\\444 ", width)):
+        at = data.index(old)
+        data = data[: at - 2] + len(new).to_bytes(2, "little") + new + data[at + len(old) :]
+    (tmp_path / "a.dcm").write_bytes(data)
+    found = find_windowing(pydicom.dcmread(tmp_path / "a.dcm"))
+    if expected is None:
+        assert found.kind == "none"
+    else:
+        assert (found.kind, found.number, found.content) == ("window", number, expected)

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from mammoseg import workers
 from mammoseg.workers import in_processes
@@ -25,9 +28,9 @@ def work(x, how):
     if how == "hang":
         time.sleep(60)
     if how == "hang in C":
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        while True:
-            sorted(range(1000))
+        pow(
+            3, 10**9, 10 ** (10**6) + 7
+        )  # one call, minutes long: no handler written in Python would run before its end
     return x * x
 
 
@@ -46,15 +49,45 @@ def test_nothing_to_do():
     assert in_processes(work, [], 4, lost) == []
 
 
-def fail(x):
+def fail(x, folder):
     if x == 2:
         raise RuntimeError("a bug")
-    return x
+    (folder / str(x)).touch()
+    time.sleep(0.01)
 
 
-def test_a_bug_is_raised_at_once():
+def test_a_bug_is_raised_at_once(tmp_path):
     with pytest.raises(RuntimeError, match="a bug"):
-        in_processes(fail, [(x,) for x in range(1000)], 2, lost)
+        in_processes(fail, [(x, tmp_path) for x in range(1000)], 2, lost)
+    assert len(list(tmp_path.iterdir())) < 100
+
+
+WHOLE_RUN = """
+import signal, sys, time
+from pathlib import Path
+from mammoseg.workers import in_processes
+
+def work(x):
+    Path(sys.argv[1], str(x)).touch()
+    time.sleep(0.2)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs these tests may have it ignored
+in_processes(work, [(x,) for x in range(1000)], 2, print)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_who_is_killed_leaves_no_process_that_works_on(tmp_path, how):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    run = subprocess.Popen([sys.executable, "-c", WHOLE_RUN, str(tmp_path)], stderr=subprocess.DEVNULL, env=environment)
+    while len(list(tmp_path.iterdir())) < 4:
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(how)
+    run.wait(20)
+    done = len(list(tmp_path.iterdir()))
+    time.sleep(1)
+    assert len(list(tmp_path.iterdir())) == done < 100
 
 
 def threads(_):

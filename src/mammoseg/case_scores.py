@@ -22,6 +22,7 @@ SCORES = (
     "fold_disagreement",
 )  # fmt: skip
 NEIGHBOURS = np.ones((3, 3), bool)  # regions may touch at a corner
+CUTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 
 
 @dataclass(frozen=True)
@@ -99,15 +100,17 @@ def score_case(
 def ceiling(reference: Reference, cell: int) -> float:
     """Dice in the original geometry of the best answer on cells of `cell` × `cell` pixels of the square; NaN without a mass.
 
-    That answer is the share of each cell that the reference on the square covers, enlarged linearly as a network's logits are.
+    Cells of one pixel: the reference on the square itself. Larger ones: the share of each cell that it covers, enlarged linearly
+    as a network enlarges its logits, at the best of `CUTS`, for a network is free in what it makes of a share.
     """
     if not reference.original.any():
         return float("nan")
-    best = reference.square.astype(np.float32)
+    best, cuts = reference.square.astype(np.float32), (0.5,)
     if cell > 1:
         coarse = cv2.resize(best, None, fx=1 / cell, fy=1 / cell, interpolation=cv2.INTER_AREA)
-        best = cv2.resize(coarse, best.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return counts(reference.box.inverse(best) >= 0.5, reference.original).dice
+        best, cuts = cv2.resize(coarse, best.shape[::-1], interpolation=cv2.INTER_LINEAR), CUTS
+    laid_back = reference.box.inverse(best)
+    return max(counts(laid_back >= cut, reference.original).dice for cut in cuts)
 
 
 def binarise(probability: np.ndarray, threshold: float) -> np.ndarray:

@@ -1,8 +1,7 @@
 """The table of scores in the original's own pixels and millimetres, beside what the way through the square lets through."""
 
+import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from mammoseg.tables import DataSets, Models, Scores, decimals, groups, has_mass, mean_and_sd
 
@@ -31,7 +30,7 @@ def original_geometry_rows(scores: Scores, models: Models, datasets: DataSets) -
         cases = [c for c in cases if has_mass(c)]
         if not cases:
             continue
-        values = {k: np.array([float(c[k]) for c in cases if c[k] != ""]) for k in READ[5:]}
+        values = {k: [float(c[k]) for c in cases if c[k] != ""] for k in READ[5:]}
         rows.append(
             {
                 "dataset": dataset,
@@ -40,7 +39,7 @@ def original_geometry_rows(scores: Scores, models: Models, datasets: DataSets) -
                 "n_images": len(cases),
                 "n_patients": len({c["patient_id"] for c in cases}),
                 "n_images_in_mm": len(values["hd95_mm"]),
-                "n_without_surface": int(np.isinf(values["hd95_mm"]).sum()),
+                "n_without_surface": sum(map(math.isinf, values["hd95_mm"])),
             }
             | {c: _mean(values[c.removesuffix("_mean")]) for c in COLUMNS if c.endswith("_mean")}
             | {c: _sd(values[c.removesuffix("_sd")]) for c in COLUMNS if c.endswith("_sd")}
@@ -57,6 +56,6 @@ def _sd(values: Sequence[float]) -> str:
     return decimals(mean_and_sd(values)[1])
 
 
-def _median(values: np.ndarray) -> str:
+def _median(values: Sequence[float]) -> str:
     """The middle value, the upper one of two, so that infinite ones do not make it undefined."""
-    return decimals(float(np.sort(values)[len(values) // 2])) if len(values) else ""
+    return decimals(sorted(values)[len(values) // 2]) if values else ""

@@ -52,7 +52,7 @@ def answer_rows(scores: Scores, models: Models, datasets: DataSets, require_mass
     rows = []
     for dataset, part, cases in parts(scores, models, datasets, require_mass):
         for (asked, a, b), pairs in _pairs({m: models[m] for m in cases}).items():
-            images = sorted(set.intersection(*(cases[m].keys() for pair in pairs for m in pair)))
+            images = sorted(set.intersection(*(set(cases[m]) for pair in pairs for m in pair)))
             if not images:
                 continue
             one, other = ([float(np.mean([cases[p[k]][i][0] for p in pairs])) for i in images] for k in (0, 1))

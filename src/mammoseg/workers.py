@@ -84,7 +84,7 @@ def _pooled(work, todo: Mapping[int, tuple], workers: int, done) -> dict[int, ob
                     made[k] = future.result()
                     done(made[k])
             except BaseException:  # Ctrl-C too: what has not begun is not begun
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(cancel_futures=True)
                 raise
             finally:
                 gc.unfreeze()

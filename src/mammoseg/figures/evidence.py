@@ -86,6 +86,7 @@ def sizes(rows: Rows, by: str) -> Figure:
         )
         counts = {r["group"]: r for of_model in models.values() for r in of_model}
         ax.set_xticks(range(len(groups)), [f"{g}\n{counts[g]['n_images']} images" for g in groups], fontsize=6.5)
+        ax.set_xlim(-0.5, len(groups) - 0.5)
         ax.set_ylim(0, 1.02)
 
     rows = [r for r in rows if r["by"] == by]
@@ -164,7 +165,7 @@ def reliability_curves(rows: Rows, trust: Rows) -> Figure:
 
     look = _looks(rows)
     counts = {(r["dataset"], r["part"]): f"pixels of {r['n_images']} images" for r in trust}
-    return _figure(rows, draw, "predicted probability of mass", "share of the pixels that are mass", counts)
+    return _figure(rows, draw, "probability of mass", "share of pixels that are mass", counts)
 
 
 def threshold_curves(rows: Rows, threshold: float) -> Figure:
@@ -196,7 +197,7 @@ def risk_coverage_curves(rows: Rows, trust: Rows) -> Figure:
 
     look = _looks(rows)
     counts = {(r["dataset"], r["part"]): f"{r['n_disagreement']} images" for r in trust}
-    return _figure(rows, draw, "share of the images kept, least disputed first", "mean of 1 − Dice", counts)
+    return _figure(rows, draw, "share of images kept", "mean of 1 − Dice", counts)
 
 
 def _figure(
@@ -228,7 +229,8 @@ def _figure(
             ax.set_title(f"{title}\n{count}" if count else title, fontsize=8)
         for ax in grid[:, 0]:
             ax.set_ylabel(ylabel)
-        figure.supxlabel(xlabel, fontsize=9, color="#1f2937")
+        for ax in grid.flat[max(0, len(panels) - across) : len(panels)]:
+            ax.set_xlabel(xlabel)
         figure.legend(handles=legend, loc="outside lower center", ncols=columns)
     return figure
 

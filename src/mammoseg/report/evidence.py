@@ -28,11 +28,24 @@ def evidence_tables(tables: Mapping[str, Rows]) -> list[ShownTable]:
     tables : mapping of str to rows
         answers, comparisons, ensembles, variance_components, original_geometry, detection, normal_images, trust.
     """
+    tables = {**tables, "variance_components": _by_models(tables.get("variance_components", ()))}
     return [
         ShownTable(id, title, note, list(columns), _cells(tables[id], columns), _numbers(tables[id], columns))
         for id, (title, note, columns) in SHOWN.items()
         if tables.get(id)
     ]
+
+
+def _by_models(rows: Rows) -> list[dict]:
+    """Components of variance: one row per model, its components beside each other."""
+    found: dict[tuple[str, str, str], dict] = {}
+    for row in rows:
+        key = row["dataset"], row["part"], row["models"]
+        own = found.setdefault(
+            key, dict.fromkeys(("patient", "fold", "seed", "residual"), "") | dict(zip(OF_ROW, key, strict=True))
+        )
+        own[row["component"]] = row["sd"]
+    return list(found.values())
 
 
 def _cells(rows: Rows, columns: Mapping[str, Callable[[Mapping], str]]) -> list[list[str]]:
@@ -64,6 +77,7 @@ def _p(column: str) -> Callable[[Mapping], str]:
     return lambda row: p_in_words(row[column])
 
 
+OF_ROW = ("dataset", "part", "models")
 OF = {"Data set": _text("dataset"), "Part": _text("part")}
 OF_MODEL = {**OF, "Model": _text("model")}
 DIFFERENCE = {
@@ -123,15 +137,16 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
     ),
     "variance_components": (
         "How much is chance?",
-        "Components of the variance of every fold's own Dice: between patients, between folds, between seeds where a "
+        "SD of every fold's own Dice: between patients, between folds, between seeds where a "
         "model has several; the residual is what differs between images of a patient, and how folds differ from image to "
         "image.",
         {
             **OF,
             "Models": _text("models"),
-            "Component": _text("component"),
-            "Levels": _text("levels"),
-            "SD of Dice": _number("sd"),
+            "Between patients": _number("patient"),
+            "Between folds": _number("fold"),
+            "Between seeds": _number("seed"),
+            "Residual": _number("residual"),
         },
     ),
     "original_geometry": (
