@@ -87,47 +87,49 @@ def study(tmp_path):
     phantom = {"importer": "oulu", "role": "train", "phantom": True}
     fields = {
         "title": "Study & results",
-        "segmentation": [segmentation_row(), segmentation_row("external", "site-b", "0.412300")],
-        "baseline": [
-            {
-                "dataset": "site-a",
-                "part": "holdout",
-                "family": "grey_value",
-                "value": "131.0",
-                "n_images": 4,
-                "n_patients": 3,
-            }
-            | {"dice_mean": "0.3012", "dice_sd": "0.1", "iou_mean": "0.2", "iou_sd": "0.1"}
-        ],
-        "comparisons": [
-            {
-                "dataset": "site-a",
-                "part": "holdout",
-                "model_a": "m<1>",
-                "model_b": "n",
-                "contrast": "decoder",
-                "n_patients": 6,
-                "difference": "0.0412",
-                "low": "-0.01",
-                "high": "0.09",
-                "p_holm": "0.03",
-                "p_equivalence": "",
-                "verdict": "m<1> is better",
-            }
-        ],
-        "normal_images": [
-            {"dataset": "site-a", "part": "holdout", "model": "m<1>", "n_images": 2, "n_patients": 2}
-            | {"specificity": "0.500000", "false_positives_per_image": "1.250000"}
-        ],
-        "costs": [
-            {
-                "model": "m<1>",
-                "parameters_encoder": "21284672",
-                "parameters_decoder": "6316705",
-                "parameters": "27601377",
-            }
-            | {"training_seconds": "7322.0", "peak_memory_mb": "912.6", "device": "cpu", "folds": "2"}
-        ],
+        "tables": {
+            "segmentation": [segmentation_row(), segmentation_row("external", "site-b", "0.412300")],
+            "baseline": [
+                {
+                    "dataset": "site-a",
+                    "part": "holdout",
+                    "family": "grey_value",
+                    "value": "131.0",
+                    "n_images": 4,
+                    "n_patients": 3,
+                }
+                | {"dice_mean": "0.3012", "dice_sd": "0.1", "iou_mean": "0.2", "iou_sd": "0.1"}
+            ],
+            "comparisons": [
+                {
+                    "dataset": "site-a",
+                    "part": "holdout",
+                    "model_a": "m<1>",
+                    "model_b": "n",
+                    "contrast": "decoder",
+                    "n_patients": 6,
+                    "difference": "0.0412",
+                    "low": "-0.01",
+                    "high": "0.09",
+                    "p_holm": "0.03",
+                    "p_equivalence": "",
+                    "verdict": "m<1> is better",
+                }
+            ],
+            "normal_images": [
+                {"dataset": "site-a", "part": "holdout", "model": "m<1>", "n_images": 2, "n_patients": 2}
+                | {"specificity": "0.500000", "false_positives_per_image": "1.250000"}
+            ],
+            "costs": [
+                {
+                    "model": "m<1>",
+                    "parameters_encoder": "21284672",
+                    "parameters_decoder": "6316705",
+                    "parameters": "27601377",
+                }
+                | {"training_seconds": "7322.0", "peak_memory_mb": "912.6", "device": "cpu", "folds": "2"}
+            ],
+        },
         "notes": ["All phantoms.", "Dice per image."],
         "warnings": ["All phantoms."],
         "models": {"m<1>": [fold_record(7), fold_record(9)]},
@@ -158,7 +160,12 @@ def study(tmp_path):
         },
         "versions": {"torch": "2.14.1"},
     }
-    return lambda **changes: StudyRecord(**(fields | changes))
+
+    def record(**changes):
+        tables = fields["tables"] | {k: changes.pop(k) for k in list(changes) if k not in fields}
+        return StudyRecord(**(fields | {"tables": tables} | changes))
+
+    return record
 
 
 @pytest.fixture

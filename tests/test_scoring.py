@@ -1,178 +1,189 @@
-"""Scores of single cases, judged by scikit-learn and SimpleITK."""
+"""Scores of a data set: which cases, from which files, and what is kept."""
+
+import json
 
 import cv2
 import numpy as np
 import pytest
-import SimpleITK
 from scipy import ndimage
-from sklearn.metrics import f1_score, jaccard_score
 
 from mammoseg.acceptance import Code
+from mammoseg.calibration import dice_by_threshold, pixel_counts
+from mammoseg.case_scores import score_case, votes_of
 from mammoseg.errors import UserError
-from mammoseg.files import write_csv
-from mammoseg.fingerprint import sha256
-from mammoseg.scoring import KEPT, binarise, score_case, score_cases
+from mammoseg.files import read_csv, write_csv
+from mammoseg.geometry import Letterbox
+from mammoseg.png import write_png
+from mammoseg.prediction import COLUMNS as PREDICTED
+from mammoseg.preparation import RENDERED
+from mammoseg.scoring import COLUMNS, LESIONS, Reference, score_cases, write_outputs
 
-SIDE = 64
-
+SIDE, ROWS, SPACING = 64, 96, 0.5
+RECIPE = {"threshold": 0.5, "min_iou": 0.2, "centre_inside": True}
 CODE = Code("1", frozenset({"1"}))
+FULL = np.full((SIDE, SIDE), 65535, np.uint16)
+EMPTY = np.zeros((ROWS, ROWS), bool)
 
 
-def scored(predictions, shards, threshold=0.5, code=CODE):
-    return score_cases(predictions, shards, threshold, code, predictions.with_name(".scores.csv"))
-
-
-def blobs(rng: np.random.Generator, share: float) -> np.ndarray:
+def blobs(seed: int, share: float, side: int = ROWS) -> np.ndarray:
     """A mask of smooth random regions that holds about `share` of the pixels."""
-    field = ndimage.gaussian_filter(rng.normal(size=(SIDE, SIDE)), 3)
+    field = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(side, side)), 5)
     return field > np.quantile(field, 1 - share)
 
 
-@pytest.fixture
-def case_files(tmp_path):
-    """Write cases as the workflow does; returns the paths of the predictions' manifest and of two shard manifests."""
+class Study:
+    """The files that scoring reads: two shards, and the predictions of a model of three folds."""
 
-    def write(cases: list[dict]):
-        predictions, shards = (
-            tmp_path / "predictions/m/manifest.csv",
-            [tmp_path / f"png/a-{k}/manifest.csv" for k in range(2)],
-        )
-        for folder in (predictions.parent, *(s.parent for s in shards)):
-            folder.mkdir(parents=True, exist_ok=True)
-        rows = [[], []]
+    def __init__(self, folder):
+        self.folder = folder
+        self.predictions = folder / "predictions/m/manifest.csv"
+        self.shards = [folder / f"png/a-{k}/manifest.csv" for k in range(2)]
+        self.memory = folder / ".m.csv"
+
+    def write(self, cases):
+        box, shards, predicted = Letterbox(ROWS, ROWS, SIDE, True), [[], []], []
         for k, case in enumerate(cases):
-            facts = {"patient_id": f"p{k}", "laterality": "L", "view": "CC", "status": "ok"}
-            rows[k % 2].append(facts | {key: case[key] for key in case if key not in ("probability", "mask")})
-            cv2.imwrite(str(predictions.with_name(f"{case['image_id']}.png")), case["probability"])
-            mask = shards[k % 2].with_name(f"{case['image_id']}_mask.png")
-            cv2.imwrite(str(mask), case["mask"].astype(np.uint8) * 255)
-            rows[k % 2][-1]["mask_sha256"] = sha256(mask)
-        columns = ("image_id", "patient_id", "laterality", "view", "n_masses", "status", "mask_sha256")
-        for shard, mine in zip(shards, rows, strict=True):
-            write_csv(shard, columns, mine)
-        made = [
-            {"image_id": i, "part": "holdout", "png_sha256": sha256(predictions.with_name(f"{i}.png"))}
-            for i in (c["image_id"] for c in cases)
-        ]
-        write_csv(predictions, ("image_id", "part", "png_sha256"), made)
-        return predictions, shards
+            image_id, mask, place = case["image_id"], case["mask"], self.shards[k % 2]
+            row = {
+                "image_id": image_id, "patient_id": f"p{k}", "laterality": "L", "view": "CC", "status": "ok", "rows": ROWS,
+                "columns": ROWS, "side": SIDE, "pad_right": 1, "mirrored": 0, "pixel_spacing_mm": SPACING,
+                "largest_mass_mm": case.get("size", ""), "n_masses": case["n_masses"],
+            } | {key: case[key] for key in case if key in RENDERED}  # fmt: skip
+            small = box.mask(mask) * np.uint8(255)
+            row["mask_sha256"] = write_png(place.with_name(f"{image_id}_mask.png"), small)
+            if mask.any():
+                row["reference_sha256"] = write_png(place.with_name(f"{image_id}_reference.png"), mask)
+            shards[k % 2].append(row)
+            made = {"image_id": image_id, "patient_id": f"p{k}", "part": case.get("part", "holdout")}
+            made["png_sha256"] = write_png(self.predictions.with_name(f"{image_id}.png"), case["probability"])
+            if "votes" in case:
+                made["votes_sha256"] = write_png(self.predictions.with_name(f"{image_id}_votes.png"), case["votes"])
+            predicted.append(made)
+        for shard, rows in zip(self.shards, shards, strict=True):
+            write_csv(shard, RENDERED, rows)
+        write_csv(self.predictions, PREDICTED, predicted)
+        return self
 
-    return write
+    def score(self, code=CODE, cell=4, **changes):
+        return score_cases(self.predictions, self.shards, RECIPE | changes, cell, 3, code, self.memory)
 
-
-def test_scores_agree_with_scikit_learn_and_simpleitk():
-    rng = np.random.default_rng(0)
-    for share in (0.001, 0.02, 0.2, 0.6):
-        for _ in range(5):
-            reference = blobs(rng, share)
-            predicted = np.roll(blobs(rng, share) | reference, rng.integers(-3, 4, 2), (0, 1))
-            probability = np.where(
-                predicted, rng.integers(32768, 65536, reference.shape), rng.integers(0, 32768, reference.shape)
-            )
-            row = score_case(probability.astype(np.uint16), reference, 0.5)
-            truth, answer = reference.ravel(), predicted.ravel()
-            assert row["dice"] == pytest.approx(f1_score(truth, answer), abs=1e-12)
-            assert row["iou"] == pytest.approx(jaccard_score(truth, answer), abs=1e-12)
-            components = SimpleITK.ConnectedComponent(SimpleITK.GetImageFromArray(predicted.astype(np.uint8)), True)
-            assert row["predicted_regions"] == int(SimpleITK.GetArrayFromImage(components).max())
-            assert (row["reference_pixels"], row["predicted_pixels"]) == (truth.sum(), answer.sum())
-            assert row["true_positive_pixels"] == (truth & answer).sum()
+    def outputs(self):
+        self.score()
+        files = [self.folder / name for name in ("m.csv", "lesions.csv", "trust.json")]
+        write_outputs(self.memory, *files)
+        return read_csv(files[0]), read_csv(files[1]), json.loads(files[2].read_text())
 
 
-def test_regions_that_touch_at_a_corner_are_one():
-    probability = np.zeros((4, 4), np.uint16)
-    probability[0, 0] = probability[1, 1] = probability[3, 0] = 65535
-    assert score_case(probability, np.zeros((4, 4), bool))["predicted_regions"] == 2
+@pytest.fixture
+def study(tmp_path) -> Study:
+    return Study(tmp_path)
 
 
-@pytest.mark.parametrize("threshold", [0.5, 0.3, 0.6, 0.05, 0.95])
-def test_a_probability_equal_to_the_threshold_is_mass(threshold):
-    levels = np.rint(65535 * np.array([threshold, threshold - 1e-4, threshold + 1e-4])).astype(np.uint16)
-    assert binarise(levels, threshold).tolist() == [True, False, True]
-
-
-def test_threshold_zero_takes_all_and_one_only_certainty():
-    levels = np.array([0, 65534, 65535], np.uint16)
-    assert binarise(levels, 0).all()
-    assert binarise(levels, 1).tolist() == [False, False, True]
-
-
-def test_undefined_scores_are_empty_and_a_false_alarm_scores_zero():
-    nothing = np.zeros((8, 8), np.uint16)
-    empty = score_case(nothing, np.zeros((8, 8), bool))
-    assert (empty["dice"], empty["iou"], empty["predicted_regions"]) == (None, None, 0)
-    alarm = nothing.copy()
-    alarm[2, 2] = 65535
-    assert score_case(alarm, np.zeros((8, 8), bool))["dice"] == 0
-    assert score_case(nothing, np.ones((8, 8), bool))["dice"] == 0
-
-
-def test_rows_of_a_data_set(case_files):
-    rng = np.random.default_rng(1)
-    full = np.full((SIDE, SIDE), 65535, np.uint16)
+def test_rows_of_a_data_set(study):
+    votes = np.random.default_rng(0).integers(0, 8, (SIDE, SIDE), dtype=np.uint8)
     cases = [
-        {"image_id": "c", "n_masses": "2", "mask": blobs(rng, 0.1), "probability": full},
-        {"image_id": "b", "n_masses": "0", "mask": np.zeros((SIDE, SIDE)), "probability": full * 0},
-        {"image_id": "a", "n_masses": "", "mask": np.zeros((SIDE, SIDE)), "probability": full},
-        {"image_id": "d", "n_masses": "1", "mask": blobs(rng, 0.1), "probability": full, "status": "undecodable"},
+        {"image_id": "c", "n_masses": "2", "mask": blobs(1, 0.1), "probability": FULL, "size": "12.5", "votes": votes},
+        {"image_id": "b", "n_masses": "0", "mask": EMPTY, "probability": FULL * 0},
+        {"image_id": "a", "n_masses": "", "mask": EMPTY, "probability": FULL},
+        {"image_id": "d", "n_masses": "1", "mask": blobs(2, 0.1), "probability": FULL, "status": "undecodable"},
     ]
-    rows = scored(*case_files(cases))[0]
+    rows, _, _ = study.write(cases).outputs()
     assert [row["image_id"] for row in rows] == ["b", "c"]  # sorted; no reference, no row; not rendered, no row
-    assert all(set(row) == set(KEPT) for row in rows)
-    assert rows[0]["dice"] is None
-    share = cases[0]["mask"].mean()
-    assert rows[1]["dice"] == pytest.approx(2 * share / (1 + share))
-    assert (rows[1]["part"], rows[1]["view"], rows[1]["n_masses"]) == ("holdout", "CC", "2")
+    assert all(tuple(row) == COLUMNS for row in rows)
+    assert rows[0]["dice"] == ""
+    box = Letterbox(ROWS, ROWS, SIDE, True)
+    reference = Reference(box.mask(cases[0]["mask"]), cases[0]["mask"], box, SPACING)
+    expected = score_case(FULL, reference, 0.5, 4, votes_of(votes, 3))
+    assert {k: rows[1][k] for k in expected} == {k: str(v) for k, v in expected.items()}
+    facts = {"part": "holdout", "view": "CC", "n_masses": "2", "largest_mass_mm": "12.5"}
+    assert {k: rows[1][k] for k in facts} == facts
 
 
-def test_a_missing_prediction_is_an_error_that_names_the_image(case_files):
+def test_lesions_and_what_calibration_needs(study):
+    mask = np.zeros((ROWS, ROWS), bool)
+    mask[12:24, 12:24] = mask[60:72, 60:72] = True  # two masses of 8 × 8 on the square, at 8 and 40
+    found = np.zeros((SIDE, SIDE), np.uint16)
+    found[8:16, 8:16] = 60000  # one is found,
+    found[50:54, 4:8] = 40000  # and one alarm is false
+    other = blobs(3, 0.2)
+    probability = np.random.default_rng(0).integers(0, 65536, (SIDE, SIDE)).astype(np.uint16)
     cases = [
-        {
-            "image_id": name,
-            "n_masses": "1",
-            "mask": np.ones((SIDE, SIDE)),
-            "probability": np.zeros((SIDE, SIDE), np.uint16),
-        }
-        for name in ("one", "two")
+        {"image_id": "a", "n_masses": "2", "mask": mask, "probability": found},
+        {"image_id": "b", "n_masses": "1", "mask": other, "probability": probability},
+        {"image_id": "c", "n_masses": "0", "mask": EMPTY, "probability": probability},
+        {"image_id": "d", "n_masses": "1", "mask": other, "probability": probability, "part": "external"},
     ]
-    predictions, shards = case_files(cases)
-    (predictions.parent / "two.png").unlink()
+    _, lesions, trust = study.write(cases).outputs()
+    assert all(tuple(row) == LESIONS for row in lesions)
+    of_a = [row for row in lesions if row["image_id"] == "a"]
+    assert [(r["kind"], r["pixels"], r["score"]) for r in of_a] == [
+        ("mass", "64", str(round(60000 / 65535, 6))), ("mass", "64", ""), ("false_positive", "", str(round(40000 / 65535, 6))),
+    ]  # fmt: skip
+    assert [r["dice_found"] for r in of_a] == ["1.0", "", ""]
+    assert [r["dice_in_box"] for r in of_a] == ["1.0", "0.0", ""]
+    assert {r["kind"] for r in lesions if r["image_id"] == "c"} == {"false_positive"}
+
+    box = Letterbox(ROWS, ROWS, SIDE, True)
+    masks = [box.mask(m) for m in (mask, other, EMPTY)]
+    maps = [found, probability, probability]
+    holdout = trust["parts"]["holdout"]
+    assert (holdout["images"], holdout["cases"], trust["parts"]["external"]["images"]) == (3, 2, 1)
+    assert holdout["pixels"] == sum(pixel_counts(p, m) for p, m in zip(maps, masks, strict=True)).tolist()
+    mean = np.mean([dice_by_threshold(p, m) for p, m in zip(maps[:2], masks[:2], strict=True)], axis=0)
+    assert holdout["dice"] == pytest.approx(mean, abs=2e-6)
+
+
+def test_a_missing_prediction_is_an_error_that_names_the_image(study):
+    mask = blobs(0, 0.1)
+    study.write([{"image_id": i, "n_masses": "1", "mask": mask, "probability": FULL} for i in ("one", "two")])
+    (study.predictions.parent / "two.png").unlink()
     with pytest.raises(UserError, match="image_id two"):
-        scored(predictions, shards)
-    write_csv(predictions, ("image_id", "part", "png_sha256"), [{"image_id": "two", "part": "holdout"}])
+        study.score()
+    write_csv(study.predictions, PREDICTED, [{"image_id": "two", "part": "holdout"}])
     with pytest.raises(UserError, match=r"1 of 2 .*image_id one"):
-        scored(predictions, shards)
+        study.score()
 
 
-def test_a_damaged_or_8_bit_prediction_is_an_error(case_files):
-    case = {
-        "image_id": "x",
-        "n_masses": "1",
-        "mask": np.ones((SIDE, SIDE)),
-        "probability": np.zeros((SIDE, SIDE), np.uint8),
-    }
-    predictions, shards = case_files([case])
+def test_a_damaged_or_8_bit_prediction_is_an_error(study):
+    study.write([{"image_id": "x", "n_masses": "1", "mask": blobs(0, 0.1), "probability": FULL.astype(np.uint8)}])
     with pytest.raises(UserError, match="image_id x"):
-        scored(predictions, shards)
-    (predictions.parent / "x.png").write_bytes(b"no picture")
+        study.score()
+    (study.predictions.parent / "x.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match="image_id x"):
-        scored(predictions, shards)
+        study.score()
 
 
-def test_a_case_is_scored_again_only_when_its_prediction_its_mask_or_the_threshold_changes(case_files):
-    rng = np.random.default_rng(2)
-    full = np.full((SIDE, SIDE), 65535, np.uint16)
-    cases = [{"image_id": i, "n_masses": "1", "mask": blobs(rng, 0.1), "probability": full} for i in "ab"]
-    cases.append({"image_id": "c", "n_masses": "0", "mask": np.zeros((SIDE, SIDE)), "probability": full * 0})
-    predictions, shards = case_files(cases)
-    first, n = scored(predictions, shards)
-    assert n == 3
-    kept, n = scored(predictions, shards)
-    assert n == 0
-    text = [{k: "" if v is None else str(v) for k, v in row.items()} for row in first]
-    assert kept == text, "kept scores are the very same text"
-    assert scored(predictions, shards, threshold=0.4)[1] == 3
-    assert scored(predictions, shards, threshold=0.4, code=Code("2", frozenset({"2"})))[1] == 3
-    assert scored(predictions, shards, threshold=0.4, code=Code("3", frozenset({"2", "3"})))[1] == 0
-    predictions, shards = case_files([{**cases[0], "probability": full * 0}, *cases[1:]])
-    assert scored(predictions, shards, threshold=0.4, code=Code("2", frozenset({"2"})))[1] == 1
+def test_a_reference_of_another_size_is_an_error(study):
+    study.write([{"image_id": "x", "n_masses": "1", "mask": blobs(0, 0.1), "probability": FULL}])
+    cv2.imwrite(str(study.shards[0].with_name("x_reference.png")), np.zeros((ROWS, ROWS - 1), np.uint8))
+    with pytest.raises(UserError, match=r"reference mask of image x is 96×95 uint8, not 96×96"):
+        study.score()
+
+
+def test_a_case_is_scored_again_only_when_what_it_is_made_from_changes(study):
+    cases = [{"image_id": i, "n_masses": "1", "mask": blobs(k, 0.1), "probability": FULL} for k, i in enumerate("ab")]
+    cases.append({"image_id": "c", "n_masses": "0", "mask": EMPTY, "probability": FULL * 0})
+    study.write(cases)
+    assert study.score() == (3, 3)
+    first = study.memory.read_bytes()
+    assert study.score() == (3, 0)
+    assert study.memory.read_bytes() == first, "kept scores are the very same text"
+    assert study.score(threshold=0.4)[1] == 3
+    assert study.score(threshold=0.4, min_iou=0.5)[1] == 3
+    assert study.score(threshold=0.4, min_iou=0.5, cell=8)[1] == 3
+    assert study.score(cell=8)[1] == 3
+    assert study.score(cell=8, code=Code("2", frozenset({"2"})))[1] == 3
+    assert study.score(cell=8, code=Code("3", frozenset({"2", "3"})))[1] == 0
+    known = Code("2", frozenset({"2"}))
+    study.write([{**cases[0], "probability": FULL * 0}, *cases[1:]])
+    assert study.score(cell=8, code=known)[1] == 1
+    study.write([{**cases[0], "probability": FULL * 0, "votes": np.zeros((SIDE, SIDE), np.uint8)}, *cases[1:]])
+    assert study.score(cell=8, code=known)[1] == 1
+    study.write([{**cases[0], "pixel_spacing_mm": "0.1"}, *cases[1:]])
+    assert study.score(cell=8, code=known)[1] == 1
+    study.write([{**cases[0], "view": "MLO", "pixel_spacing_mm": "0.1"}, *cases[1:]])
+    assert study.score(cell=8, code=known)[1] == 0, "what is only carried along is renewed without scoring"
+    assert read_csv(study.memory)[0]["view"] == "MLO"
+    study.write(cases[1:])
+    assert study.score(cell=8, code=known) == (2, 0)
+    assert [r["image_id"] for r in read_csv(study.memory)] == ["b", "c"]

@@ -60,7 +60,7 @@ def _numbers(rows: Rows, columns: Mapping) -> frozenset[int]:
 
 
 def _text(column: str) -> Callable[[Mapping], str]:
-    return lambda row: row[column].replace("_", " ") if column == "part" else row[column]
+    return lambda row: str(row[column]).replace("_", " ") if column == "part" else str(row[column])
 
 
 def _number(column: str, places: int = 3, sign: bool = False) -> Callable[[Mapping], str]:
