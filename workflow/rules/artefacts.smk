@@ -38,16 +38,10 @@ REPORTED = [
     "costs",
 ]
 """Tables that the report shows."""
-EVIDENCE = {
-    "differences": ["comparisons"],
-    "sizes": ["breakdowns"],
-    "groups": ["breakdowns"],
-    "froc": ["froc", "detection"],
-    "calibration": ["calibration", "trust"],
-    "thresholds": ["thresholds"],
-    "disagreement": ["risk_coverage", "trust"],
-}
-"""Figures of tables, and the tables that they show."""
+EVIDENCE = ["differences", "sizes", "groups", "froc", "calibration", "thresholds", "disagreement"]
+"""Figures of tables."""
+DRAWN = ["comparisons", "breakdowns", "froc", "detection", "calibration", "trust", "thresholds", "risk_coverage"]
+"""The tables that they show."""
 
 
 def figures(pictures, drawings):

@@ -135,20 +135,25 @@ rule compare_models:
         "../scripts/compare_models.py"
 
 
-rule break_down_scores:
+rule summarise_evidence:
     input:
         plan=planned,
         checked=f"{R}/leakage/tested.json",
         splits=ancient(f"{R}/splits.csv"),
         indexes=ancient(expand(f"{R}/{{dataset}}/index.csv", dataset=SCORED)),
         scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
+        lesions=expand(f"{R}/{{dataset}}/lesions/{{model}}.csv", dataset=SCORED, model=MODELS),
+        trust=expand(f"{R}/{{dataset}}/trust/{{model}}.json", dataset=SCORED, model=MODELS),
         models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
     output:
         breakdowns=report(f"{R}/tables/breakdowns.csv", caption="../report/breakdowns.rst", category="Tables"),
+        detection=report(f"{R}/tables/detection.csv", caption="../report/detection.rst", category="Tables"),
+        trust=report(f"{R}/tables/trust.csv", caption="../report/trust.rst", category="Tables"),
+        curves=expand(f"{R}/tables/{{curve}}.csv", curve=("froc", "calibration", "thresholds", "risk_coverage")),
     log:
-        f"{R}/logs/break_down_scores.log",
+        f"{R}/logs/summarise_evidence.log",
     benchmark:
-        f"{R}/benchmarks/break_down_scores.tsv"
+        f"{R}/benchmarks/summarise_evidence.tsv"
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -157,76 +162,13 @@ rule break_down_scores:
         runtime=60,
     params:
         recipe=lambda w: stage(
-            "break_down_scores",
+            "summarise_evidence",
             datasets=STUDY.dataset_facts(SCORED),
             models=MODELS,
             indexes={d: source(d, "index") for d in SCORED},
             statistics=STUDY.statistics_recipe(),
         ),
     message:
-        "breaking the scores down by size, view, pathology"
+        "breaking the scores down, counting masses found, seeing how far probabilities can be trusted"
     script:
-        "../scripts/break_down_scores.py"
-
-
-rule summarise_detection:
-    input:
-        plan=planned,
-        checked=f"{R}/leakage/tested.json",
-        scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
-        lesions=expand(f"{R}/{{dataset}}/lesions/{{model}}.csv", dataset=SCORED, model=MODELS),
-        models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
-    output:
-        detection=report(f"{R}/tables/detection.csv", caption="../report/detection.rst", category="Tables"),
-        froc=f"{R}/tables/froc.csv",
-    log:
-        f"{R}/logs/summarise_detection.log",
-    benchmark:
-        f"{R}/benchmarks/summarise_detection.tsv"
-    conda:
-        "../../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    params:
-        recipe=stage(
-            "summarise_detection",
-            datasets=STUDY.dataset_facts(SCORED),
-            models=MODELS,
-            statistics=STUDY.statistics_recipe(),
-        ),
-    message:
-        "counting masses found and false positives"
-    script:
-        "../scripts/summarise_detection.py"
-
-
-rule summarise_trust:
-    input:
-        plan=planned,
-        checked=f"{R}/leakage/tested.json",
-        scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
-        trust=expand(f"{R}/{{dataset}}/trust/{{model}}.json", dataset=SCORED, model=MODELS),
-        models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
-    output:
-        trust=report(f"{R}/tables/trust.csv", caption="../report/trust.rst", category="Tables"),
-        calibration=f"{R}/tables/calibration.csv",
-        thresholds=f"{R}/tables/thresholds.csv",
-        risk_coverage=f"{R}/tables/risk_coverage.csv",
-    log:
-        f"{R}/logs/summarise_trust.log",
-    benchmark:
-        f"{R}/benchmarks/summarise_trust.tsv"
-    conda:
-        "../../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        recipe=stage("summarise_trust", datasets=STUDY.dataset_facts(SCORED), models=MODELS),
-    message:
-        "seeing how far the probabilities can be trusted"
-    script:
-        "../scripts/summarise_trust.py"
+        "../scripts/summarise_evidence.py"

@@ -81,16 +81,18 @@ rule plot_training:
 rule plot_evidence:
     input:
         plan=planned,
-        tables=lambda w: [f"{R}/tables/{t}.csv" for t in EVIDENCE[w.evidence]],
+        tables=expand(f"{R}/tables/{{table}}.csv", table=DRAWN),
     output:
-        png=report(f"{R}/figures/{{evidence}}.png", caption="../report/evidence.rst", category="Figures"),
-        svg=f"{R}/figures/{{evidence}}.svg",
+        png=report(
+            expand(f"{R}/figures/{{figure}}.png", figure=EVIDENCE),
+            caption="../report/evidence.rst",
+            category="Figures",
+        ),
+        svg=expand(f"{R}/figures/{{figure}}.svg", figure=EVIDENCE),
     log:
-        f"{R}/logs/plot_evidence/{{evidence}}.log",
+        f"{R}/logs/plot_evidence.log",
     benchmark:
-        f"{R}/benchmarks/plot_evidence/{{evidence}}.tsv"
-    wildcard_constraints:
-        evidence="|".join(EVIDENCE),
+        f"{R}/benchmarks/plot_evidence.tsv"
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -98,11 +100,9 @@ rule plot_evidence:
         mem_mb=2000,
         runtime=30,
     params:
-        recipe=lambda w: stage(
-            "plot_evidence", threshold=STUDY.ensemble["threshold"] if w.evidence == "thresholds" else None
-        ),
+        recipe=stage("plot_evidence", threshold=STUDY.ensemble["threshold"]),
     message:
-        "drawing {wildcards.evidence}"
+        "drawing the evidence"
     script:
         "../scripts/plot_evidence.py"
 
