@@ -154,7 +154,7 @@ def _score(image_id: str, case: Mapping, folder: Path, prediction: Mapping, pred
         if prediction["votes_sha256"]
         else None
     )
-    reference = _reference(image_id, case, folder)
+    reference = reference_of(image_id, case, folder)
     found = detect(
         binarise(probability, recipe["threshold"]),
         probability,
@@ -178,7 +178,8 @@ def _rounded(value: float) -> float | str:
     return "" if np.isnan(value) else round(value, 6)
 
 
-def _reference(image_id: str, case: Mapping, folder: Path) -> Reference:
+def reference_of(image_id: str, case: Mapping, folder: Path) -> Reference:
+    """What an image is scored against, from its row of a shard's manifest (`FROM_SHARD`) and the shard's folder."""
     box = letterbox_of(case)
     square = read_mask(folder / f"{image_id}_mask.png", image_id).astype(bool)
     if case["reference_sha256"]:

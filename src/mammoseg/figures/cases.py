@@ -14,6 +14,7 @@ from mammoseg.figures.style import GREY, ORANGE, SKY, YELLOW, house_style, messa
 
 CELL = 1.5  # inches, a picture
 SMALLEST_FRAME = 4  # at most so many times enlarged
+SHARPEST = 600  # pixels a side, of a picture: more is not seen, and makes the file large
 RANKS = ("best", "upper quartile", "median", "lower quartile", "worst")
 
 
@@ -25,11 +26,11 @@ class CaseView:
     ----------
     label : str
         What stands beside the row, e.g. rank and data set.
-    image : (side, side) uint8 or uint16
-        As the network saw it; 0 is air.
-    reference : (side, side) bool
+    image : (rows, columns) uint8 or uint16
+        0 is air.
+    reference : (rows, columns) bool
         Reference mask.
-    predictions : mapping of str to ((side, side) bool, float or None)
+    predictions : mapping of str to ((rows, columns) bool, float or None)
         Model → predicted mask and its Dice, in the order of the columns; None where the Dice is undefined.
     """
 
@@ -92,12 +93,12 @@ def qualitative(cases: Sequence[CaseView]) -> Figure:
             )
             axes[0].set_ylabel(case.label, fontsize=8, labelpad=6)
             _show(axes[1], case.image, frame)
-            _outline(axes[1], case.reference, SKY)
+            _outline(axes[1], case.reference, SKY, frame)
             for ax, (mask, dice) in zip(axes[2:], case.predictions.values(), strict=True):
                 _show(ax, case.image, frame)
-                _fill(ax, mask, ORANGE)
-                _outline(ax, mask, ORANGE)
-                _outline(ax, case.reference, SKY)
+                _fill(ax, mask, ORANGE, frame)
+                _outline(ax, mask, ORANGE, frame)
+                _outline(ax, case.reference, SKY, frame)
                 ax.set_xlabel("no Dice" if dice is None else f"Dice {dice:.2f}", fontsize=8, labelpad=2)
         for ax, name in zip(grid[0], columns, strict=True):
             ax.set_title(name, fontsize=7.5, loc="center")
@@ -121,27 +122,54 @@ def _rank(k: int, n: int) -> str:
 
 @dataclass(frozen=True)
 class _Box:
+    """A square in pixels of the picture; it may reach beyond it."""
+
     top: int
     left: int
-    height: int
-    width: int
+    side: int
+
+    @property
+    def height(self) -> int:
+        return self.side
+
+    @property
+    def width(self) -> int:
+        return self.side
+
+    def cut(self, array: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+        """What lies inside, and the row and column at which it begins."""
+        top, left = max(self.top, 0), max(self.left, 0)
+        return array[top : self.top + self.side, left : self.left + self.side], (top, left)
 
 
 def _square(mask: np.ndarray, margin: float) -> _Box:
-    """A square around the mask, `margin` times its larger extent, inside the picture; all of it where the mask is empty."""
-    whole = min(mask.shape)
+    """A square around the mask, `margin` times its larger extent; all of the picture where the mask is empty."""
+    whole = max(mask.shape)
     if not mask.any():
-        return _Box(0, 0, *mask.shape)
+        return _Box(0, 0, whole)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     wanted = round(margin * (max(np.ptp(rows), np.ptp(columns)) + 1))
     side = min(whole, max(wanted, whole // SMALLEST_FRAME))
-    top = np.clip((rows[0] + rows[-1] + 1 - side) // 2, 0, mask.shape[0] - side)
-    left = np.clip((columns[0] + columns[-1] + 1 - side) // 2, 0, mask.shape[1] - side)
-    return _Box(int(top), int(left), side, side)
+    start = []
+    for first, last, length in ((rows[0], rows[-1], mask.shape[0]), (columns[0], columns[-1], mask.shape[1])):
+        middle = (first + last + 1 - side) // 2
+        start.append(int(np.clip(middle, 0, length - side)) if side <= length else (length - side) // 2)
+    return _Box(*start, side)
 
 
 def _show(ax: Axes, image: np.ndarray, part: _Box) -> None:
-    ax.imshow(image, cmap="gray", vmin=0, vmax=np.iinfo(image.dtype).max, interpolation="nearest")
+    inside, (top, left) = part.cut(image)
+    step = max(1, part.side // SHARPEST)
+    extent = (left - 0.5, left + inside.shape[1] - 0.5, top + inside.shape[0] - 0.5, top - 0.5)
+    ax.set_facecolor("black")
+    ax.imshow(
+        inside[::step, ::step],
+        cmap="gray",
+        vmin=0,
+        vmax=np.iinfo(image.dtype).max,
+        interpolation="nearest",
+        extent=extent,
+    )
     ax.set_xlim(part.left - 0.5, part.left + part.width - 0.5)
     ax.set_ylim(part.top + part.height - 0.5, part.top - 0.5)
     ax.set_xticks([])
@@ -151,14 +179,17 @@ def _show(ax: Axes, image: np.ndarray, part: _Box) -> None:
         spine.set(visible=True, color=GREY, linewidth=0.5)
 
 
-def _outline(ax: Axes, mask: np.ndarray, colour: str) -> None:
-    if mask.any():
-        framed = np.pad(mask.astype(float), 1)  # so that a mask at the border is closed
-        x, y = np.arange(-1, mask.shape[1] + 1), np.arange(-1, mask.shape[0] + 1)
+def _outline(ax: Axes, mask: np.ndarray, colour: str, part: _Box) -> None:
+    inside, (top, left) = part.cut(mask)
+    if inside.any():
+        framed = np.pad(inside.astype(float), 1)  # so that a mask at the border is closed
+        x, y = np.arange(left - 1, left + inside.shape[1] + 1), np.arange(top - 1, top + inside.shape[0] + 1)
         ax.contour(x, y, framed, levels=[0.5], colors=[colour], linewidths=[1.0])
 
 
-def _fill(ax: Axes, mask: np.ndarray, colour: str) -> None:
-    layer = np.zeros((*mask.shape, 4))
-    layer[mask] = to_rgba(colour, 0.3)
-    ax.imshow(layer, interpolation="nearest")
+def _fill(ax: Axes, mask: np.ndarray, colour: str, part: _Box) -> None:
+    inside, (top, left) = part.cut(mask)
+    layer = np.zeros((*inside.shape, 4))
+    layer[inside] = to_rgba(colour, 0.3)
+    extent = (left - 0.5, left + inside.shape[1] - 0.5, top + inside.shape[0] - 0.5, top - 0.5)
+    ax.imshow(layer, interpolation="nearest", extent=extent)

@@ -14,7 +14,7 @@ TITLES = {
 }
 CAPTIONS = {
     "cases": "Cases from the best to the worst by the mean Dice over the models. Blue: the reference. Orange: the "
-    "prediction.",
+    "prediction. Masks and Dice on the original's own pixels; the picture behind them is what the network saw, laid back.",
     "dice": "Dice of every image with a mass. Dashed: the best brightness threshold, chosen on the training part.",
     "differences": "Difference of the mean Dice between the models of each pair, on the same images with a mass, with "
     "bootstrap intervals over patients. Out of fold every image is scored by the fold that did not see "
