@@ -9,19 +9,26 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+import yaml
 from cbis_release import COLUMNS, LAYOUTS, ROWS, UID, Cbis, box, film, without_preamble
+from conftest import ROOT
 from index_dataset import main
 from PIL import Image
+from snakemake.utils import update_config
 
 from mammoseg.acceptance import Code
 from mammoseg.datasets.cbis_ddsm import CbisDdsmImporter
-from mammoseg.datasets.pictures import is_picture
+from mammoseg.datasets.phantom import Site
+from mammoseg.datasets.pictures import is_picture, read_picture
 from mammoseg.datasets.registry import importer_for
+from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.dicom.read import read_header
 from mammoseg.errors import Unusable, UserError
 from mammoseg.files import read_csv
 from mammoseg.indexing import candidate_of, index_release, write_index
-from mammoseg.study import DataSet
+from mammoseg.preparation import render_shard
+from mammoseg.shard_rows import Image as ShardImage
+from mammoseg.study import DataSet, Study
 
 MASS_TRAIN = "mass_case_description_train_set.csv"
 
@@ -610,3 +617,28 @@ def test_an_image_that_is_no_mammogram(tmp_path):
     ds.SOPClassUID = pydicom.uid.CTImageStorage
     ds.save_as(path)
     assert cases(cbis.root) == ({}, {"P_00001_L_CC": "not_mammography"})
+
+
+@pytest.mark.parametrize("example", ["cbis_ddsm", "cbis_to_inbreast"])
+def test_the_ready_studies_show_films_of_16_bits_with_their_tissue(tmp_path, config, schema, example):
+    cbis = one_mass(tmp_path)
+    path = cbis.files[VIEW, "full"]
+    ds = pydicom.dcmread(path)
+    site = Site("oulu", 3, ROWS, COLUMNS)
+    ds.PixelData = next(iter(site.images(site.patient(1)))).stored(65535).tobytes()
+    ds.save_as(path)
+    update_config(config, yaml.safe_load((ROOT / f"config/examples/{example}.yaml").read_text()))
+    study = Study(config, schema)
+    importer = importer_for("cbis_ddsm", cbis.root)
+    how = {"dataset": "d", "site": "s", "key": b"k" * 32, "code": Code("1", frozenset({"1"})), "seen": []}
+    index = index_release(importer, **how, rendered_sha256={}.get)
+    row = {k: str(v) for k, v in index.rows[0].items()}
+    missing = MissingWindowing(study.injection_recipe())
+    recipe = {**study.render_recipe(), "side": 128}
+    render_shard(
+        [ShardImage(row, index.sources[0])], importer, None, tmp_path / "png", recipe, how["code"], 1, missing=missing
+    )
+    shown = read_picture(tmp_path / "png" / f"{row['image_id']}.png")
+    breast = shown[shown > 0]
+    assert (breast == 65535).mean() < 0.1
+    assert len(np.unique(breast)) > 1000

@@ -309,3 +309,19 @@ def test_the_headers_orientation_counts_before_the_side_it_is_hung_on(shard, cap
     row = shard.manifest()["c"]
     assert row["facing"] == ("differs" if row["pad_right"] == "1" else "agrees")
     assert ("face the other way" in caplog.text) == any(r["facing"] == "differs" for r in shard.manifest().values())
+
+
+@pytest.mark.parametrize(("kind", "white"), [("sigmoid", True), ("percentiles", False)])
+def test_a_breast_that_is_shown_all_white_is_warned_of(shard, caplog, kind, white):
+    breast = np.zeros((128, 96), np.uint16)
+    breast[20:100, :60] = np.linspace(20_000, 50_000, 80 * 60).reshape(80, 60)  # 16 bits, as scanned film has them
+    write_dicom(shard.root / "a.dcm", breast, bits=16)
+    shard.reindex()
+    recipe = {**VOI_LUT, "kind": kind, "percentiles": [1, 99]}
+    for _ in range(2):  # also where all is kept from the last time
+        caplog.clear()
+        shard.inject(recipe)
+        with caplog.at_level("WARNING"):
+            shard.render()
+        assert (f"does not fit the values of 1 images, the first is {shard.ids['a']}" in caplog.text) == white
+        assert (float(shard.manifest()["a"]["white_share"]) > 0.5) == white
