@@ -51,12 +51,14 @@ class CddCesmImporter(Importer):
                 aside.append(SetAside(path, "duplicate", "the release holds this image at another place too"))
             else:
                 row = findings.get(stem)
+                finding = "" if row is None else _finding(row["findings"])
                 facts = {
                     "patient": name["patient"].upper(),
                     "laterality": name["side"].upper(),
                     "view": name["view"].upper(),
-                    "outlines": json.dumps(regions.get(stem, [])),
-                    "finding": "" if row is None else _finding(row["findings"]),
+                    # Only what is drawn: a corrected finding is another reference, as a corrected contour is.
+                    "outlines": json.dumps(regions.get(stem, []) if "mass" in finding else []),
+                    "finding": finding,
                     "birads": "" if row is None else row["birads"],
                     "density": "" if row is None else row["breast_density_acr"].strip("_"),
                     "pathology": "" if row is None else row["pathology_classification_follow_up"].lower(),
@@ -83,8 +85,6 @@ class CddCesmImporter(Importer):
         )
 
     def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
-        if "mass" not in candidate.facts["finding"]:
-            return []
         masks = [_draw(region, rows, columns) for region in json.loads(candidate.facts["outlines"])]
         return [m for m in masks if m.any()]
 
