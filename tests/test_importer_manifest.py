@@ -179,6 +179,31 @@ def test_one_image_twice(archive):
     ]
 
 
+@pytest.mark.parametrize(
+    ("laterality", "view", "got"),
+    [
+        ("", "cc", ("", "CC")),
+        ("", "LMLO", ("L", "MLO")),
+        ("right", "rcc", ("R", "CC")),
+        ("L", "LM", ("L", "LM")),  # latero-medial, no left "M"
+        ("L", "XCCL", ("L", "XCCL")),
+        ("L", "RMLO", "bad_laterality"),
+        ("L", "Smith, Jane", "unknown_view"),
+        ("L", "=1+1", "unknown_view"),
+    ],
+)
+def test_views(archive, laterality, view, got):
+    write_table(archive, "image;patient;laterality;view", f"images/a.png;P1;{laterality};{view}")
+    importer = ManifestImporter(archive)
+    candidates, aside = importer.candidates()
+    if isinstance(got, str):
+        assert [a.reason for a in aside] == [got]
+        assert view not in aside[0].explanation
+        return
+    case = describe(importer, candidates[0])
+    assert (case.laterality, case.view) == got
+
+
 def test_mask_of_another_size(archive):
     Image.fromarray(np.zeros((ROWS + 1, COLUMNS), np.uint8)).save(archive / "masks" / "a1.png")
     write_table(archive, "image,patient,mask", "images/a.png,P1,masks/a1.png")

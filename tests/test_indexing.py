@@ -228,6 +228,34 @@ def test_only_columns_that_identify_no_one_are_carried_along(release):
     assert release.rows_by_id().popitem()[1]["lesion_site"] == "upper"
 
 
+@pytest.mark.parametrize(
+    "cell",
+    ["4a, seen by Dr Secret on the second reading, see her letter", "seen 1914-07-31", "31.07.1914", "id 2718281"],
+)
+def test_a_known_column_that_holds_free_text_is_not_published_unless_it_is_asked_for(release, caplog, cell):
+    release.rows[0]["birads"] = cell
+    release.save()
+    release.index()
+    assert "birads" not in release.rows_by_id().popitem()[1]
+    assert "column birads stays in results/private" in caplog.text
+    assert cell not in caplog.text
+    assert cell in (release.private / "sources.csv").read_text()
+    release.index(carry=["birads"])
+    assert cell in {r["birads"] for r in release.rows_by_id().values()}
+
+
+def test_a_known_column_of_very_many_values_is_not_published(release, monkeypatch):
+    for k, row in enumerate(release.rows):
+        row["birads"] = f"Miller {k}"
+    release.save()
+    monkeypatch.setattr("mammoseg.indexing.MAX_WORDS", 6)
+    release.index()
+    assert "birads" in release.rows_by_id().popitem()[1]
+    monkeypatch.setattr("mammoseg.indexing.MAX_WORDS", 5)
+    release.index()
+    assert "birads" not in release.rows_by_id().popitem()[1]
+
+
 def test_no_cell_is_a_formula(release):
     cells = ["=HYPERLINK(A1)", "+1", "-0.5", "@SUM(A1)", "-2+3", "4a"]
     for row, cell in zip(release.rows, cells, strict=True):

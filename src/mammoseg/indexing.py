@@ -37,6 +37,9 @@ SOURCES = ("image_id", "path", "annotations", "facts", "patient_id", "patient", 
 PATIENTS = ("patient_id", "patient")
 LEFT_OUT = "left_out"
 NUMBER = re.compile(r"[-+]?\d*\.?\d+")
+MAX_WORD, MAX_WORDS = 40, 50
+"""Longest value, and most different ones, of a column that holds words of the field and not somebody's remarks."""
+DATE_OR_NUMBER = re.compile(r"\d[\d\s./:-]{4,}\d")
 PART = 64
 """Files that one piece of work opens: a header takes a millisecond, sharing out a piece of work a tenth of that."""
 
@@ -140,6 +143,8 @@ def index_release(
         else:
             taken.add(entry.id)
             _accept(index, entry, named, rendered_sha256, {*CARRIED, *carry})
+    if importer.free_text:
+        _keep_free_text_private(index.rows, CARRIED.difference(carry))
     index.rows.sort(key=lambda r: r["image_id"])
     index.sources.sort(key=lambda r: r["image_id"])
     index.excluded.sort(key=lambda x: (x.path, x.reason))
@@ -332,6 +337,22 @@ def _accept(index: Index, entry: Seen, named: _Names, rendered_sha256, carried: 
             "sha256": rendered_sha256(case["image_id"]) or "",  # known once it has been rendered
         }
     )
+
+
+def _keep_free_text_private(rows: Sequence[dict], columns: Iterable[str]) -> None:
+    """Take those of `columns` out of `rows` that hold more than words and numbers: even "finding" may name someone."""
+    for column in sorted(columns):
+        values = {row[column] for row in rows if column in row}
+        if len(values) > MAX_WORDS or any(len(v) > MAX_WORD or DATE_OR_NUMBER.search(v) for v in values):
+            log.warning(
+                "column %s stays in results/private, for it looks like free text (longer than %d characters, a date or long "
+                "number, or more than %d different values); name it in the data set's `carry` if it identifies no one",
+                column,
+                MAX_WORD,
+                MAX_WORDS,
+            )
+            for row in rows:
+                row.pop(column, None)
 
 
 def _harmless(cell: str) -> str:

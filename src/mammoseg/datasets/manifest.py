@@ -14,7 +14,7 @@ from mammoseg.datasets.masks import components, count_components, read_mask, rea
 from mammoseg.datasets.pictures import is_picture, picture_size
 from mammoseg.datasets.sheets import read_sheet
 from mammoseg.datasets.walk import inside
-from mammoseg.dicom.position import laterality_and_view, pixel_spacing_mm
+from mammoseg.dicom.position import VIEWS, laterality_and_view, pixel_spacing_mm, side_and_view
 from mammoseg.dicom.read import check_usable, read_header
 from mammoseg.dicom.values import text
 from mammoseg.errors import Unusable, UserError
@@ -36,6 +36,8 @@ class ManifestImporter(Importer):
     root : Path
         The CSV, or the folder that holds manifest.csv; paths in it are relative to its folder and may not leave it.
     """
+
+    free_text = True
 
     def __init__(self, root: Path):
         root = Path(root)
@@ -82,6 +84,7 @@ class ManifestImporter(Importer):
             key = text(header, "SOPInstanceUID") or candidate.image
             spacing = pixel_spacing_mm(header)
             laterality, view = laterality_and_view(header)
+        side, given = side_and_view(facts.get("view", "").upper())
         n_masses = None
         if "mask" in facts:
             n_masses = count_components(self._mask(candidate, rows, columns))
@@ -89,8 +92,8 @@ class ManifestImporter(Importer):
             key=key,
             patient=facts["patient"],
             study=facts.get("study") or (text(header, "StudyInstanceUID") if header else "") or facts["patient"],
-            laterality=SIDES[facts.get("laterality", "").lower()] or laterality,
-            view=facts.get("view", "").upper() or view,
+            laterality=SIDES[facts.get("laterality", "").lower()] or side or laterality,
+            view=given or view,
             pixel_spacing_mm=float(facts["pixel_spacing_mm"]) if facts.get("pixel_spacing_mm") else spacing,
             n_masses=n_masses,
             extra={name: value for name, value in facts.items() if name not in REQUIRED + OPTIONAL},
@@ -121,6 +124,11 @@ class ManifestImporter(Importer):
             raise Unusable("no_patient", "its row in the manifest has an empty cell in the column patient")
         if row.get("laterality", "").lower() not in SIDES:
             raise Unusable("bad_laterality", "its laterality in the manifest is none of L, R, left, right")
+        side, view = side_and_view(row.get("view", "").upper())
+        if row.get("view") and not view:  # it goes into index.csv, so it may be no text of any kind
+            raise Unusable("unknown_view", f"its view in the manifest is none of {', '.join(sorted(VIEWS))}")
+        if side and SIDES[row.get("laterality", "").lower()] not in ("", side):
+            raise Unusable("bad_laterality", "its laterality in the manifest is not the side that its view names")
         if row.get("pixel_spacing_mm") and not _is_spacing(row["pixel_spacing_mm"]):
             raise Unusable("bad_pixel_spacing", "its pixel spacing in the manifest is not a positive number")
         masks = tuple(_tidy(m) for m in row.get("mask", "").split(MASK_SEPARATOR) if m.strip())
