@@ -149,6 +149,17 @@ def test_the_image_is_the_one_of_the_table_of_masses(release):
     assert release.root / found["P_00002RMLO"].image == expected
 
 
+def test_the_film_of_the_calcifications_does_not_stand_in_for_a_missing_one(tmp_path):
+    cbis = Cbis(tmp_path / "CBIS")
+    cbis.abnormality("P_00001", "LEFT", "CC", 1, write=("crop", "mask"))
+    cbis.abnormality("P_00001", "LEFT", "CC", 1, kind="calc")
+    cbis.abnormality("P_00001", "LEFT", "MLO", 1)
+    cbis.save()
+    described, reasons = cases(cbis.root)
+    assert reasons == {"P_00001_LEFT_CC": "missing_file"}
+    assert list(described) == ["P_00001_L_MLO"]
+
+
 def test_masks_pixel_for_pixel(release):
     described, _ = cases(release.root)
     slack = 40 if release.layout == "jpeg" else 0  # its edges are blurred

@@ -245,9 +245,11 @@ def _candidate(rows: list[dict[str, str]], splits: list[str], disk: _Disk) -> tu
     """One view from its rows, and the files that hold its image again; Unusable where it cannot be used."""
     for row in rows:
         _check(row)
-    # A view may be in the tables of both kinds, with a file of its own in each. The masks are drawn on that of the masses.
-    images = list(dict.fromkeys(file for row in rows for file in disk.files(row["image_file_path"])))
-    if not images:
+    # A view may be in the tables of both kinds, with a file of its own in each. The masks are drawn on that of the masses,
+    # so that of the calcifications cannot stand in for it.
+    drawn_on = [file for row in _masses(rows) or rows for file in disk.files(row["image_file_path"])]
+    images = list(dict.fromkeys(drawn_on + [file for row in rows for file in disk.files(row["image_file_path"])]))
+    if not drawn_on:
         raise Unusable("missing_file", "the tables name it, and no such file is on the disk")
     rois = [disk.files(row["cropped_image_file_path"], row["roi_mask_file_path"]) for row in _masses(rows)]
     facts = {
