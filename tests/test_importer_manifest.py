@@ -179,6 +179,13 @@ def test_one_image_twice(archive):
     ]
 
 
+def test_a_row_without_image_or_patient_says_nothing_of_other_patients(archive):
+    write_table(archive, "image,patient", ",P1", ",P2", "images/a.png,", "images/a.png,P2")
+    candidates, aside = ManifestImporter(archive).candidates()
+    assert [a.reason for a in aside] == ["no_image", "no_image", "no_patient"]
+    assert [c.facts["patient"] for c in candidates] == ["P2"]
+
+
 @pytest.mark.parametrize(
     ("laterality", "view", "got"),
     [

@@ -4,6 +4,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from dicom_files import write_dicom
 
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
@@ -320,6 +321,25 @@ def test_only_images_of_a_subset(release):
     index = release.index(where={"birads": "4a"}, max_excluded=0)
     assert len(index.rows) == 5
     assert [x.reason for x in index.excluded] == ["left_out"]
+
+
+def test_one_image_in_files_of_two_patients_is_nobodys(release):
+    for name in "abc":
+        write_dicom(release.root / f"{name}.dcm", SOPInstanceUID="1.2.3" if name != "c" else "1.2.4")
+    shutil.copy(release.root / "c.dcm", release.root / "d.dcm")
+    release.rows += [
+        {"image": f"{n}.dcm", "patient": f"Secret{p}"} for n, p in {"a": 7, "b": 8, "c": 9, "d": 9}.items()
+    ]
+    release.save()
+    for opened in (10, 0):  # also where all is remembered
+        index = release.index()
+        assert index.opened == opened
+        assert [(x.path, x.reason) for x in index.excluded] == [
+            ("a.dcm", "two_patients"),
+            ("b.dcm", "two_patients"),
+            ("d.dcm", "duplicate"),
+        ]
+        assert not any("Secret" in x.explanation for x in index.excluded)
 
 
 def test_a_link_that_leaves_the_release_is_set_aside(release, tmp_path):

@@ -126,18 +126,22 @@ def index_release(
     taken: set[str] = set()
     candidates.sort(key=lambda c: c.image)
     index.opened, entries = _look(importer, candidates, known, code, workers)
+    of_two = _of_two_patients(entries, named)
     for entry in entries:
         if isinstance(entry, SetAside):
             index.excluded.append(entry)
             continue
         if "key" in entry.outcome:
-            entry.id = entry.id or named.image(entry)
             _keep_content(importer.root, entry, known_ids.get(entry.id), rendered_sha256)
         index.seen.append(entry)
         if "reason" in entry.outcome:
             index.excluded.append(SetAside(entry.image, entry.outcome["reason"], entry.outcome["explanation"]))
         elif any(entry.outcome["extra"].get(column) != value for column, value in where.items()):
             index.excluded.append(SetAside(entry.image, LEFT_OUT, "the config's `where` asks for other images"))
+        elif entry.id in of_two:
+            index.excluded.append(
+                SetAside(entry.image, "two_patients", "the release holds this image under two patients")
+            )
         elif entry.id in taken:
             index.excluded.append(SetAside(entry.image, "duplicate", "another file of the release is the same image"))
         else:
@@ -200,6 +204,19 @@ class _Names:
 
     def study(self, entry: Seen) -> str:
         return pseudonym(self.key, "study", self.site, entry.outcome["study"])
+
+
+def _of_two_patients(entries: Iterable[Seen | SetAside], named: _Names) -> set[str]:
+    """Ids, which are made here, of the images that files of different patients hold: nobody knows whose they are."""
+    patient_of: dict[str, str] = {}
+    found = set()
+    for entry in entries:
+        if isinstance(entry, Seen) and "key" in entry.outcome:
+            entry.id = entry.id or named.image(entry)
+            patient = entry.outcome["patient"]
+            if patient_of.setdefault(entry.id, patient) != patient:
+                found.add(entry.id)
+    return found
 
 
 def _look(

@@ -58,17 +58,19 @@ class ManifestImporter(Importer):
             raise UserError(f"the manifest {self.table} has a header line and no image")
         patients = defaultdict(set)
         for row in rows:
-            patients[_tidy(row["image"])].add(row["patient"])
+            if row["patient"]:
+                patients[_tidy(row["image"])].add(row["patient"])
         found: dict[str, Candidate] = {}
         aside = []
         for row in rows:
             image = _tidy(row["image"])
             try:
+                candidate = self._candidate(image, row)
                 if len(patients[image]) > 1:
                     raise Unusable("two_patients", "the manifest lists it under two patients")
                 if image in found:
                     raise Unusable("duplicate", "the manifest lists it twice")
-                found[image] = self._candidate(image, row)
+                found[image] = candidate
             except Unusable as bad:
                 aside.append(SetAside(image, bad.reason, bad.explanation))
         return list(found.values()), aside
