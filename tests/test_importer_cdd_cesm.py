@@ -101,6 +101,23 @@ def test_what_is_set_aside(release):
     assert all(isinstance(x, SetAside) for x in aside)
 
 
+def test_second_exposures_and_names_that_are_none(release):
+    for name in (
+        "P99_L_DM_MLO_2",
+        "P281_L_DM_MLO2",
+        "P281_L_DM_MLO",
+        "P7_L_DM_SMITH",
+        "P7_L_DM_MLO_SMITH",
+        "P7_L_DM_MLO_22",
+    ):
+        write_image(release / LOW / f"{name}.jpg")
+    found, aside = CddCesmImporter(release).candidates()
+    keys = {c.key: c.view for c in cases(release).values() if c.patient in ("P7", "P99", "P281")}
+    assert keys == {"P99_L_DM_MLO_2": "MLO", "P281_L_DM_MLO2": "MLO", "P281_L_DM_MLO": "MLO"}
+    assert [x.reason for x in aside if "P7_" in x.path] == ["unknown_name"] * 3
+    assert all(c.facts["view"] in ("CC", "MLO") for c in found)
+
+
 def test_masks_as_scikit_image_draws_them(release):
     importer = CddCesmImporter(release)
     by_name = {c.image.rsplit("/", 1)[-1]: c for c in importer.candidates()[0]}

@@ -24,7 +24,10 @@ EXPECTED = (
     "the CDD-CESM release, with images like P10_L_DM_CC.jpg, Radiology_hand_drawn_segmentations_v2.csv and "
     "Radiology-manual-annotations (csv or xlsx)"
 )
-NAME = re.compile(r"(?P<patient>P\d+)_(?P<side>[LR])_(?P<kind>DM|CM)_(?P<view>[A-Z]+)\.jpe?g", re.IGNORECASE)
+# A second exposure has a 2 behind the view: P99_L_DM_MLO_2.jpg, P281_L_DM_MLO2.jpg.
+NAME = re.compile(
+    r"(?P<patient>P\d+)_(?P<side>[LR])_(?P<kind>DM|CM)_(?P<view>CC|MLO)(_?\d)?\.jpe?g", re.IGNORECASE | re.ASCII
+)
 MASS = re.compile(r"(?<!non)(?<!non[ -])\bmass(es)?\b", re.IGNORECASE)
 FINDING_COLUMNS = ("findings", "birads", "breast_density_acr", "pathology_classification_follow_up")
 OTHER = re.compile(r"asymmetr|distortion|edema|calcif|duct|scar|thicken|tortuous|retraction|non.mass", re.IGNORECASE)
