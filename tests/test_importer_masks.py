@@ -192,6 +192,20 @@ def test_pictures_that_cannot_be_used(tmp_path):
         assert bad.value.reason == reason, name
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_is_never_mirrored_in_silence(tmp_path, orientation, compression):
+    array = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    Image.fromarray(array).save(tmp_path / "a.tif", tiffinfo={274: orientation}, compression=compression)
+    if orientation == 1:
+        assert np.array_equal(read_mask(tmp_path / "a.tif", 6, 8), array > 0)
+        return
+    with pytest.raises(Unusable, match="orientation"):
+        read_picture(tmp_path / "a.tif")
+    with pytest.raises(Unusable, match="bad_mask.*orientation tag"):
+        read_mask(tmp_path / "a.tif", 6, 8)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"), [("a.PNG", True), ("a.b.jpeg", True), ("a.tif", True), ("a.dcm", False), ("a", False)]
 )
