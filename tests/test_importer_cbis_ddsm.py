@@ -469,7 +469,7 @@ def test_same_order_whatever_the_disk_says(tmp_path, monkeypatch):
     cbis = write_release(tmp_path / "CBIS")
     first = importer_of(cbis).candidates()
     walk = os.walk
-    monkeypatch.setattr(os, "walk", lambda top: ((f, d, n[::-1]) for f, d, n in list(walk(top))[::-1]))
+    monkeypatch.setattr(os, "walk", lambda top, **how: ((f, d, n[::-1]) for f, d, n in list(walk(top, **how))[::-1]))
     assert importer_of(cbis).candidates() == first
 
 

@@ -1,6 +1,7 @@
 """INbreast: a small release with its known traps; what is expected is written down by hand."""
 
 import logging
+import os
 import plistlib
 import warnings
 from pathlib import Path
@@ -244,11 +245,43 @@ def test_second_copy_of_an_image_is_set_aside(release):
 
 def test_same_order_whatever_the_disk_says(release, monkeypatch):
     first = InbreastImporter(release).candidates()
-    import os
-
     walk = os.walk
-    monkeypatch.setattr(os, "walk", lambda top: ((f, d, n[::-1]) for f, d, n in list(walk(top))[::-1]))
+    monkeypatch.setattr(os, "walk", lambda top, **how: ((f, d, n[::-1]) for f, d, n in list(walk(top, **how))[::-1]))
     assert InbreastImporter(release).candidates() == first
+
+
+def no_entry(monkeypatch, closed: Path) -> None:
+    """As another user finds a folder of mode 000."""
+    scandir = os.scandir
+
+    def refuse(path="."):
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+
+def test_outlines_that_cannot_be_read_are_not_taken_for_none(release, monkeypatch, caplog, tmp_path):
+    (release / "lost+found").mkdir()  # where the root is a disk of its own
+    no_entry(monkeypatch, release / "lost+found")
+    before = InbreastImporter(release).candidates()
+    no_entry(monkeypatch, release / "AllXML")
+    with pytest.raises(
+        UserError, match=r"a folder in .* cannot be read \(Permission denied\); check the rights"
+    ) as said:
+        InbreastImporter(release).candidates()
+    assert "AllXML" not in str(said.value)  # a folder may be named after a patient
+    monkeypatch.undo()
+    assert InbreastImporter(release).candidates() == before
+    assert not caplog.records
+    (release / "AllXML").rename(tmp_path / "elsewhere")
+    (release / "AllXML").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="holds no XML with outlines of masses"):
+        InbreastImporter(release).candidates()
+    assert [r.getMessage() for r in caplog.records] == [
+        f"1 folders in {release} are links, which are not entered; put the folders themselves there"
+    ]
 
 
 def test_wrong_roots(tmp_path, release):

@@ -72,6 +72,8 @@ class InbreastImporter(Importer):
                 found[name["id"]] = Candidate(path, (xml,) if xml else (), facts)
         if not found:
             raise UserError(f"data root {self.root} holds no INbreast image; expected there: {EXPECTED}")
+        if not outlines:  # an image without XML has no mass: then none had
+            raise UserError(f"data root {self.root} holds no XML with outlines of masses; expected there: {EXPECTED}")
         return list(found.values()), aside
 
     def describe(self, candidate: Candidate, header: Dataset | None) -> Case:
