@@ -5,13 +5,18 @@ import cv2
 import numpy as np
 import pytest
 from dicom_files import write_dicom
+from test_preparation import RECIPE
 
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
+from mammoseg.datasets.phantom import make_release
 from mammoseg.datasets.registry import importer_for
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv, write_csv
 from mammoseg.indexing import COLUMNS, candidate_of, counts, index_release, load_seen, rendered, write_index
+from mammoseg.listing import listing
+from mammoseg.preparation import render_shard
+from mammoseg.shard_rows import images_of_shard, write_shards
 
 CODE = Code("1", frozenset({"1"}))
 CHANGED = Code("2", frozenset({"2"}))
@@ -342,6 +347,37 @@ def test_one_image_in_files_of_two_patients_is_nobodys(release):
         assert not any("Secret" in x.explanation for x in index.excluded)
 
 
+def test_a_file_name_that_is_no_utf_8_keeps_its_bytes(tmp_path):
+    """As zipped on Windows: Latin-1. The folder that names a study, an image with its masks, and a file that is misplaced."""
+    root, public, private = tmp_path / "OUDSM", tmp_path / "public", tmp_path / "private"
+    make_release(root, "oulu", patients=2, seed=1, rows=128, columns=104)
+    folder = sorted((root / "images").iterdir())[0].name
+    odd = os.fsdecode(b"M\xfcller")
+    for kind in ("images", "masks"):
+        (root / kind / folder).rename(root / kind / odd)
+    image = sorted((root / "images" / odd).iterdir())[0]
+    shutil.copy(image, root / "images" / f"{odd}.dcm")
+    listed = listing(root)
+    image.rename(image.with_name(f"{odd}.dcm"))
+    for mask in (root / "masks" / odd).glob(f"{image.stem}_mask_*"):
+        mask.rename(mask.with_name(mask.name.replace(image.stem, odd)))
+    assert listing(root) != listed
+    importer = importer_for("oulu", root)
+    how = {"dataset": "d", "site": "s", "key": KEY, "code": CODE, "rendered_sha256": {}.get}
+    index = index_release(importer, **how, seen=[])
+    write_index(index, public, private)
+    assert {r["path"]: r["file"] for r in read_csv(private / "excluded.csv")} == {f"images/{odd}.dcm": "1"}
+    again = index_release(importer, **how, seen=load_seen(private / "seen.jsonl"))
+    assert (again.opened, again.rows) == (0, index.rows)
+    mine = {r["image_id"]: "train-00000" for r in index.rows}
+    for _ in range(2):
+        write_shards(public / "index.csv", private / "sources.csv", mine, tmp_path / "shards")
+    images = images_of_shard(tmp_path / "shards/train-00000.csv")
+    assert os.fsencode(root / f"images/{odd}/{odd}.dcm") in {os.fsencode(i.path(importer)) for i in images}
+    _, set_aside = render_shard(images, importer, None, tmp_path / "png", RECIPE, CODE, 2)
+    assert set_aside == 0
+
+
 def test_a_link_that_leaves_the_release_is_set_aside(release, tmp_path):
     outside = tmp_path / "outside.png"
     image = release.root / release.rows[0]["image"]
@@ -354,8 +390,6 @@ def test_a_link_that_leaves_the_release_is_set_aside(release, tmp_path):
 def test_no_importer_follows_a_link_out_of_its_release(importer, tmp_path):
     from cbis_release import Cbis
     from test_importer_cdd_cesm import LOW, write_image
-
-    from mammoseg.datasets.phantom import make_release
 
     root = tmp_path / "release"
     if importer in ("inbreast", "oulu"):

@@ -25,7 +25,7 @@ from mammoseg.datasets.walk import inside
 from mammoseg.dicom.read import read_header
 from mammoseg.dicom.voi_lut import windowing_of
 from mammoseg.errors import Unusable, UserError
-from mammoseg.files import read_csv, whole, write_csv
+from mammoseg.files import TEXT, read_csv, whole, write_csv
 from mammoseg.index_table import COLUMNS
 from mammoseg.privacy import pseudonym
 from mammoseg.progress import Progress
@@ -391,7 +391,7 @@ def load_seen(path: Path) -> list[Seen]:
     """What the last indexing remembered; nothing where there was none, or where another version wrote it."""
     if not path.exists():
         return []
-    with path.open(encoding="utf-8") as f, suppress(TypeError, json.JSONDecodeError):
+    with path.open(**TEXT) as f, suppress(TypeError, json.JSONDecodeError):
         return [Seen(**json.loads(line)) for line in f]
     return []
 
@@ -407,7 +407,7 @@ def write_index(index: Index, public: Path, private: Path) -> None:
     known = {r["patient_id"]: r for r in (read_csv(patients) if patients.exists() else [])}
     known |= {r["patient_id"]: r for r in index.sources}
     write_csv(patients, PATIENTS, [known[p] for p in sorted(known)])
-    with whole(private / "seen.jsonl") as part, part.open("w", encoding="utf-8") as f:
+    with whole(private / "seen.jsonl") as part, part.open("w", **TEXT) as f:
         for s in index.seen:
             remembered = {k: v for k, v in vars(s).items() if k != "id"}
             f.write(f"{json.dumps(remembered, sort_keys=True, ensure_ascii=False)}\n")
