@@ -162,6 +162,29 @@ def test_a_contour_that_cannot_be_read_sets_its_image_aside(release):
 
 
 @pytest.mark.parametrize(
+    "contour",
+    [
+        '{"name": "polygon", "all_points_x": [20, 90, 70], "all_points_y": [40, 50, %s]}' % ("9" * 400),
+        '{"name": "circle", "cx": 20, "cy": 20, "r": %s}' % ("9" * 400),
+        '{"name": "polygon", "all_points_x": [20, 90, NaN], "all_points_y": [40, 50, 60]}',
+        '{"name": "polygon", "all_points_x": [20, 90, 70], "all_points_y": [40, 50, Infinity]}',
+        '{"name": "polyline", "all_points_x": [20, 90, 1e400], "all_points_y": [40, 50, 60]}',
+        '{"name": "point", "cx": NaN, "cy": 3}',
+        "[" * 100_000,
+    ],
+    ids=["integer", "radius", "nan", "infinity", "1e400", "point", "nested"],
+)
+def test_a_contour_of_impossible_numbers_sets_its_image_aside(release, contour):
+    (release / "Radiology_hand_drawn_segmentations_v2.csv").write_text(
+        '#filename,region_shape_attributes\nP1_L_DM_CC.jpg,"' + contour.replace('"', '""') + '"\n'
+    )
+    importer = CddCesmImporter(release)
+    candidate = next(c for c in importer.candidates()[0] if c.image.endswith("P1_L_DM_CC.jpg"))
+    with pytest.raises(Unusable, match="bad_annotation"):
+        importer.describe(candidate, None)
+
+
+@pytest.mark.parametrize(
     "missing", ["Radiology-manual-annotations.csv", "Radiology_hand_drawn_segmentations_v2.csv", LOW]
 )
 def test_not_a_release(release, missing):

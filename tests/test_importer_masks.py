@@ -211,3 +211,12 @@ def test_a_tiff_is_never_mirrored_in_silence(tmp_path, orientation, compression)
 )
 def test_is_picture(name, expected):
     assert is_picture(name) == expected
+
+
+def test_outlines_that_reach_very_far_are_cut_off():
+    far = np.finfo(float).max
+    assert draw_region([[0, 0], [far, 5], [-far, 10]], 20, 20).any()
+    assert draw_region([[-far, -far], [far, -far], [far, far], [-far, far]], 20, 20).all()
+    assert not draw_region([[far, far], [far, -far], [far, 0]], 20, 20).any()
+    with pytest.raises(ValueError, match="finite"):
+        draw_region([[0, 0], [np.inf, 5], [3, 10]], 20, 20)

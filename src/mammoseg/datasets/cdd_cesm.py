@@ -156,5 +156,5 @@ def _draw(region: str, rows: int, columns: int) -> np.ndarray:
             case "point":
                 return draw_region(np.array([[shape["cx"], shape["cy"]]]), rows, columns)
         raise ValueError(shape["name"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):  # numbers of 400 digits, deep nesting
         raise Unusable("bad_annotation", "a contour in the release's table cannot be read") from None

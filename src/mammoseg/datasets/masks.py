@@ -13,6 +13,7 @@ from mammoseg.dicom.values import items
 from mammoseg.errors import Unusable
 
 LOSSY = frozenset({".jpg", ".jpeg"})
+FARTHEST = 1e9  # pixels: differences of the largest floats would be infinite
 
 
 def draw_region(points: np.ndarray, rows: int, columns: int) -> np.ndarray:
@@ -30,8 +31,16 @@ def draw_region(points: np.ndarray, rows: int, columns: int) -> np.ndarray:
     (rows, columns) array of bool
         Pixels whose centre is inside (even-odd rule) or on the outline, which makes the area that of the polygon; where
         there is none (one or two points, a sliver), the pixels nearest to the points. Empty only if all of it is outside.
+
+    Raises
+    ------
+    ValueError
+        Where a number is not finite: tables hold NaN, and 1e400 is infinite.
     """
     points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    if not np.isfinite(points).all():
+        raise ValueError("an outline needs finite numbers")
+    points = np.clip(points, -FARTHEST, FARTHEST)
     mask = np.zeros((rows, columns), dtype=bool)
     if len(points) >= 3:
         _fill(mask, points)
