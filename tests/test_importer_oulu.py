@@ -194,6 +194,19 @@ def test_set_aside(release):
     }
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b'Id,BreastDensity\n"1,2', b"BreastDensity,breast density,BreastDensity\n1,2,3\n"]
+)
+def test_a_table_of_density_that_is_none_costs_no_more_than_the_density(release, content, caplog):
+    table = release / "csv" / f"{STUDY}_breast_density.csv"
+    table.parent.mkdir(exist_ok=True)
+    table.write_bytes(content)
+    found, _ = OuluImporter(release).candidates()
+    assert {c.facts["density"] for c in found if c.facts["study"] == STUDY} == {""}
+    assert "density of 1 studies cannot be read" in caplog.text
+    assert STUDY not in caplog.text
+
+
 def test_upper_case_ending(release):
     (release / "images" / "pending" / "e.dcm").rename(release / "images" / "pending" / "e.DCM")
     write_masks(release, "pending", "e", benign_mass=[(1, 9, 1, 9)])

@@ -36,7 +36,7 @@ class OuluImporter(Importer):
         check_folder(self.root / "images", EXPECTED)
         status = self._status()
         masks = set(files_below(self.root / "masks", ".png"))
-        densities: dict[str, str] = {}
+        densities: dict[str, str | None] = {}
         found, aside = [], []
         for path in files_below(self.root / "images", ".dcm"):
             parts = PurePosixPath(path).parts
@@ -46,7 +46,7 @@ class OuluImporter(Importer):
             study, name = parts
             if study not in densities:
                 densities[study] = self._density(study)
-            facts = {"study": study, "status": status.get(study, ""), "density": densities[study]}
+            facts = {"study": study, "status": status.get(study, ""), "density": densities[study] or ""}
             for kind in CLASSES:
                 # Names are UIDs: cut off ".dcm" only, with_suffix would take the last part of the UID with it.
                 mask = f"{study}/{name[:-4]}_mask_{kind}_mass.png"
@@ -56,6 +56,8 @@ class OuluImporter(Importer):
             found.append(Candidate(f"images/{path}", annotations, facts))
         if not found:
             raise UserError(f"data root {self.root} holds no image; expected there: {EXPECTED}")
+        if unreadable := sum(d is None for d in densities.values()):
+            log.warning("the tables of breast density of %d studies cannot be read: it stays empty there", unreadable)
         return found, aside
 
     def describe(self, candidate: Candidate, header: Dataset | None) -> Case:
@@ -109,11 +111,14 @@ class OuluImporter(Importer):
             log.warning("%d of %d studies are not marked ready in study_info.csv", unready, len(status))
         return status
 
-    def _density(self, study: str) -> str:
-        """Breast density, 1 to 4, of a study; empty where undefined or not given."""
+    def _density(self, study: str) -> str | None:
+        """Breast density, 1 to 4, of a study; empty where undefined or not given, None where its table cannot be read."""
         path = self.root / "csv" / f"{study}_breast_density.csv"
         if not path.is_file():
             return ""
-        _, rows = read_sheet(path)
+        try:
+            _, rows = read_sheet(path)
+        except UserError:  # it would name the study, and costs no more than a word about it
+            return None
         density = rows[0].get("breastdensity", "") if rows else ""
         return density if density in ("1", "2", "3", "4") else ""
