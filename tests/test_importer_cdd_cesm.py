@@ -194,3 +194,11 @@ def test_not_a_release(release, missing):
         (release / "elsewhere/P1_L_DM_CC.jpg").unlink()
     with pytest.raises(UserError, match="CDD-CESM"):
         CddCesmImporter(release).candidates()
+
+
+@pytest.mark.parametrize("name", ["Radiology-manual-annotations.csv", "Radiology_hand_drawn_segmentations_v2.csv"])
+def test_a_table_that_is_a_link_out_of_the_release_is_not_read(release, name):
+    (release / name).rename(release.parent / name)
+    (release / name).symlink_to(release.parent / name)
+    with pytest.raises(UserError, match=f"{name} is a link that leaves the data root"):
+        CddCesmImporter(release).candidates()

@@ -338,3 +338,15 @@ def test_images_that_are_no_mammograms(release):
         warnings.simplefilter("error")
         _, reasons = cases(InbreastImporter(release))
     assert reasons[name(20000007, BERTA, "R", "ML")] == "not_mammography"
+
+
+def test_a_table_that_is_a_link_out_of_the_release_is_not_read(release, tmp_path):
+    table = release / "INbreast.csv"
+    table.unlink()
+    (tmp_path / "elsewhere.csv").write_text("Smith;Jane\n")
+    table.symlink_to(tmp_path / "elsewhere.csv")
+    with pytest.raises(
+        UserError, match="INbreast.csv is a link that leaves the data root; put the table itself there"
+    ) as said:
+        InbreastImporter(release).candidates()
+    assert "smith" not in str(said.value).lower()

@@ -207,6 +207,21 @@ def test_a_table_of_density_that_is_none_costs_no_more_than_the_density(release,
     assert STUDY not in caplog.text
 
 
+def test_a_table_that_is_a_link_out_of_the_release_is_not_read(release, tmp_path, caplog):
+    table = release / "csv" / f"{STUDY}_breast_density.csv"
+    table.parent.mkdir(exist_ok=True)
+    table.unlink(missing_ok=True)
+    (tmp_path / "elsewhere.csv").write_text("BreastDensity\n4\n")
+    table.symlink_to(tmp_path / "elsewhere.csv")
+    found, _ = OuluImporter(release).candidates()
+    assert "4" not in {c.facts["density"] for c in found}
+    assert "density of 1 studies cannot be read" in caplog.text
+    (release / "study_info.csv").rename(tmp_path / "study_info.csv")
+    (release / "study_info.csv").symlink_to(tmp_path / "study_info.csv")
+    with pytest.raises(UserError, match="study_info.csv is a link that leaves the data root"):
+        OuluImporter(release).candidates()
+
+
 def test_upper_case_ending(release):
     (release / "images" / "pending" / "e.dcm").rename(release / "images" / "pending" / "e.DCM")
     write_masks(release, "pending", "e", benign_mass=[(1, 9, 1, 9)])

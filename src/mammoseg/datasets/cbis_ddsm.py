@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
 from mammoseg.datasets.masks import LOSSY
 from mammoseg.datasets.pictures import SUFFIXES, decode_picture, is_picture, picture_size
-from mammoseg.datasets.sheets import read_sheet
+from mammoseg.datasets.sheets import read_table_of
 from mammoseg.datasets.walk import check_folder, files_below, inside
 from mammoseg.dicom.decode import decode
 from mammoseg.dicom.read import check_usable, read_encoded
@@ -165,10 +165,10 @@ class CbisDdsmImporter(Importer):
         tables = set()
         repeated = 0
         for path in files_below(self.root, ".csv"):
-            if (name := TABLE.search(Path(path).name)) is None or not inside(self.root, path):
+            if (name := TABLE.search(Path(path).name)) is None:
                 continue
             table = name["kind"].lower(), name["split"].lower()
-            columns, lines = read_sheet(self.root / path)
+            columns, lines = read_table_of(self.root, path)
             if missing := [c for c in NEEDED if c not in columns]:
                 raise UserError(
                     f"the table {self.root / path} has no column {missing[0]!r}; replace it by the release's own"

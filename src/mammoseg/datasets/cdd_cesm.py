@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
 from mammoseg.datasets.masks import draw_ellipse, draw_region
 from mammoseg.datasets.pictures import picture_size
-from mammoseg.datasets.sheets import read_sheet
+from mammoseg.datasets.sheets import read_table_of
 from mammoseg.datasets.walk import check_folder, files_below
 from mammoseg.errors import Unusable, UserError
 
@@ -125,7 +125,7 @@ class CddCesmImporter(Importer):
             raise UserError(
                 f"data root {self.root} holds no table with {word!r} in its name; expected there: {EXPECTED}"
             )
-        columns, rows = read_sheet(self.root / tables[0])
+        columns, rows = read_table_of(self.root, tables[0])
         if missing := [c for c in needed if c not in columns]:
             raise UserError(
                 f"the table {self.root / tables[0]} has no column {missing[0]!r}; it has {', '.join(columns)}"

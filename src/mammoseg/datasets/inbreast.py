@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
 from mammoseg.datasets.masks import draw_region
-from mammoseg.datasets.sheets import EXCEL, read_sheet
+from mammoseg.datasets.sheets import EXCEL, read_table_of
 from mammoseg.datasets.walk import check_folder, files_below
 from mammoseg.dicom.position import pixel_spacing_mm
 from mammoseg.dicom.read import check_usable
@@ -112,10 +112,9 @@ class InbreastImporter(Importer):
                 "the release has neither INbreast.csv nor .xls: BI-RADS, density and acquisition date stay empty"
             )
             return {}
-        path = self.root / tables[0]
-        columns, rows = read_sheet(path)
+        columns, rows = read_table_of(self.root, tables[0])
         if "file_name" not in columns:
-            raise UserError(f"the table {path} has no column 'File Name'; it has {', '.join(columns)}")
+            raise UserError(f"the table {self.root / tables[0]} has no column 'File Name'; it has {', '.join(columns)}")
         return {int(float(r["file_name"])): r for r in rows if re.fullmatch(r"\d+(\.0*)?", r["file_name"])}
 
 

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
 from mammoseg.datasets.masks import components, count_components, read_mask
-from mammoseg.datasets.sheets import read_sheet
+from mammoseg.datasets.sheets import read_table_of
 from mammoseg.datasets.walk import check_folder, files_below
 from mammoseg.dicom.position import laterality_and_view, pixel_spacing_mm
 from mammoseg.dicom.read import check_usable
@@ -102,7 +102,7 @@ class OuluImporter(Importer):
         if not path.is_file():
             log.warning("the release has no study_info.csv: empty masks are taken as 'no mass'")
             return {}
-        columns, rows = read_sheet(path)
+        columns, rows = read_table_of(self.root, path.name)
         if missing := {"studyinstanceuid", "annotationstatus"} - set(columns):
             raise UserError(f"the table {path} has no column {sorted(missing)[0]}; it has {', '.join(columns)}")
         status = {r["studyinstanceuid"]: STATUS.get(r["annotationstatus"], "") for r in rows}
@@ -113,11 +113,11 @@ class OuluImporter(Importer):
 
     def _density(self, study: str) -> str | None:
         """Breast density, 1 to 4, of a study; empty where undefined or not given, None where its table cannot be read."""
-        path = self.root / "csv" / f"{study}_breast_density.csv"
-        if not path.is_file():
+        path = f"csv/{study}_breast_density.csv"
+        if not (self.root / path).is_file():
             return ""
         try:
-            _, rows = read_sheet(path)
+            _, rows = read_table_of(self.root, path)
         except UserError:  # it would name the study, and costs no more than a word about it
             return None
         density = rows[0].get("breastdensity", "") if rows else ""
