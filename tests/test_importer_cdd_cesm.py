@@ -202,3 +202,11 @@ def test_a_table_that_is_a_link_out_of_the_release_is_not_read(release, name):
     (release / name).symlink_to(release.parent / name)
     with pytest.raises(UserError, match=f"{name} is a link that leaves the data root"):
         CddCesmImporter(release).candidates()
+
+
+def test_a_table_without_a_column_is_refused_and_its_headers_are_not_quoted(release):
+    table = release / "Radiology-manual-annotations.csv"
+    table.write_text("Jane Smith,Findings\nP1_L_DM_CC,mass\n")
+    with pytest.raises(UserError, match="has no column 'image_name'; put the release's own there") as said:
+        CddCesmImporter(release).candidates()
+    assert "smith" not in str(said.value).lower()

@@ -292,7 +292,7 @@ def test_wrong_roots(tmp_path, release):
     with pytest.raises(UserError, match="holds no INbreast image"):
         InbreastImporter(release / "AllXML").candidates()
     (release / "INbreast.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="no column 'File Name'; it has a, b"):
+    with pytest.raises(UserError, match="no column 'File Name'; put the release's own there"):
         InbreastImporter(release).candidates()
 
 

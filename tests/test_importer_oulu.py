@@ -238,7 +238,7 @@ def test_wrong_roots(tmp_path, release):
     with pytest.raises(UserError, match="holds no image"):
         OuluImporter(tmp_path / "empty").candidates()
     (release / "study_info.csv").write_text("Study,Status\n1,2\n")
-    with pytest.raises(UserError, match="no column annotationstatus; it has study, status"):
+    with pytest.raises(UserError, match="no column annotationstatus; put the annotation tool's own there"):
         OuluImporter(release).candidates()
 
 

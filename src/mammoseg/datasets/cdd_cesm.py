@@ -128,7 +128,7 @@ class CddCesmImporter(Importer):
         columns, rows = read_table_of(self.root, tables[0])
         if missing := [c for c in needed if c not in columns]:
             raise UserError(
-                f"the table {self.root / tables[0]} has no column {missing[0]!r}; it has {', '.join(columns)}"
+                f"the table {self.root / tables[0]} has no column {missing[0]!r}; put the release's own there"
             )
         return [{**dict.fromkeys(FINDING_COLUMNS, ""), **row} for row in rows]
 

@@ -114,7 +114,7 @@ class InbreastImporter(Importer):
             return {}
         columns, rows = read_table_of(self.root, tables[0])
         if "file_name" not in columns:
-            raise UserError(f"the table {self.root / tables[0]} has no column 'File Name'; it has {', '.join(columns)}")
+            raise UserError(f"the table {self.root / tables[0]} has no column 'File Name'; put the release's own there")
         return {int(float(r["file_name"])): r for r in rows if re.fullmatch(r"\d+(\.0*)?", r["file_name"])}
 
 

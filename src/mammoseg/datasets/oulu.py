@@ -104,7 +104,7 @@ class OuluImporter(Importer):
             return {}
         columns, rows = read_table_of(self.root, path.name)
         if missing := {"studyinstanceuid", "annotationstatus"} - set(columns):
-            raise UserError(f"the table {path} has no column {sorted(missing)[0]}; it has {', '.join(columns)}")
+            raise UserError(f"the table {path} has no column {sorted(missing)[0]}; put the annotation tool's own there")
         status = {r["studyinstanceuid"]: STATUS.get(r["annotationstatus"], "") for r in rows}
         unready = sum(s in ("pending", "incomplete") for s in status.values())
         if unready:

@@ -39,8 +39,11 @@ def read_sheet(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         raise UserError(f"the table {path} is empty; it needs a header line")
     places = [(snake_case(header), i) for i, header in enumerate(lines[0]) if snake_case(header)]
     columns = [name for name, _ in places]
-    if repeated := sorted({c for c in columns if columns.count(c) > 1}):
-        raise UserError(f"the table {path} has two columns named {repeated[0]!r}; rename one")
+    numbers: dict[str, int] = {}
+    for name, i in places:
+        if (first := numbers.setdefault(name, i)) != i:
+            # A header is not quoted anywhere: it may be a row of data, or a name.
+            raise UserError(f"columns {first + 1} and {i + 1} of the table {path} have the same name; rename one")
     return columns, [{name: line[i].strip() if i < len(line) else "" for name, i in places} for line in lines[1:]]
 
 
