@@ -328,6 +328,28 @@ def test_only_images_of_a_subset(release):
     assert [x.reason for x in index.excluded] == ["left_out"]
 
 
+def test_faults_are_compared_with_the_whole_release_also_where_a_part_of_it_is_wanted(release):
+    for k, row in enumerate(release.rows):
+        row["birads"] = "5" if k == 2 else "4a"
+    release.save()
+    (release.root / "images/patient0_CC.png").unlink()  # whether it would have been wanted, nobody can tell
+    assert len(release.index(where={"birads": "5"}, max_excluded=1 / 6).rows) == 1
+    with pytest.raises(UserError, match="1 of 6 files of data set d cannot be used"):
+        release.index(where={"birads": "5"}, max_excluded=0.16)
+
+
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [({"bi_rads": "4a"}, "the release has no column 'bi_rads'"), ({"birads": "6"}, "none has these values")],
+)
+def test_a_where_that_leaves_nothing_is_named(release, where, why):
+    (release.root / "images/patient0_CC.png").unlink()
+    with pytest.raises(
+        UserError, match=f"`where` of data set d leaves out all its 5 images: {why}; correct it in the config"
+    ):
+        release.index(where=where)
+
+
 def test_one_image_in_files_of_two_patients_is_nobodys(release):
     for name in "abc":
         write_dicom(release.root / f"{name}.dcm", SOPInstanceUID="1.2.3" if name != "c" else "1.2.4")

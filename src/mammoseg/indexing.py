@@ -105,7 +105,7 @@ def index_release(
     carry : collection of str
         Columns of the release to carry along besides those that are known to identify no one.
     max_excluded : float
-        Share of the files, 0 to 1, that may be set aside for a fault of theirs.
+        Share of the files, 0 to 1, that may be set aside for a fault of theirs; of all files, whatever `where` asks for.
     where : mapping of str to str
         Only images whose further columns have these values are taken; the others are no fault of the release.
 
@@ -157,11 +157,21 @@ def index_release(
         ", ".join(f"{reason} ({n})" for reason, n in Counter(x.reason for x in faulty).most_common(3))
         or "there is none"
     )
+    left_out = sum(x.reason == LEFT_OUT for x in index.excluded)
+    if not index.rows and left_out:
+        columns = {c for s in index.seen for c in s.outcome.get("extra", ())}
+        unknown = [c for c in where if c not in columns]
+        why = f"the release has no column {unknown[0]!r}" if unknown else "none has these values"
+        raise UserError(
+            f"`where` of data set {dataset} leaves out all its {left_out} images: {why}; correct it in the config"
+        )
     if not index.rows:
         raise UserError(f"no image below {importer.root} can be used: {why}; check the data set's root and importer")
-    if len(faulty) > max_excluded * (len(faulty) + len(index.rows)):
+    # What is set aside before its columns are known may be of any part of the release, so it is compared with the whole.
+    files = len(faulty) + left_out + len(index.rows)
+    if len(faulty) > max_excluded * files:
         raise TooManyExcluded(
-            f"{len(faulty)} of {len(faulty) + len(index.rows)} files of data set {dataset} cannot be used: {why}; more than its "
+            f"{len(faulty)} of {files} files of data set {dataset} cannot be used: {why}; more than its "
             f"max_excluded of {max_excluded:g} allows. Check its root and importer, or raise max_excluded in the config",
             index,
         )
