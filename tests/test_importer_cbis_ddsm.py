@@ -48,7 +48,7 @@ def cases(root: Path) -> tuple[dict, dict]:
         try:
             header = None if is_picture(c.image) else read_header(root / c.image)
             case = importer.describe(c, header)
-            described[name] = case, importer.mass_masks(c, ROWS, COLUMNS)
+            described[name] = case, list(importer.mass_masks(c, ROWS, COLUMNS))
         except Unusable as bad:
             reasons[name] = bad.reason
     return described, reasons
@@ -230,7 +230,7 @@ def test_which_masks_fit_an_image(tmp_path, mask, image, fits):
         with pytest.raises(
             Unusable, match=f"mask_size: a mask has {mask[0]} x {mask[1]} pixels .* its image {image[0]} x"
         ):
-            importer.mass_masks(candidate, *image)
+            list(importer.mass_masks(candidate, *image))
 
 
 def test_what_was_decided_is_recorded(release):
@@ -509,7 +509,9 @@ def test_the_index(release, tmp_path):
     assert b"mask_files" in (tmp_path / "private/seen.jsonl").read_bytes()
     # The masks that are rendered later, from what the index left, are the same.
     importer = CbisDdsmImporter(release.root)
-    masses = [importer.mass_masks(candidate_of(s), ROWS, COLUMNS) for s in read_csv(tmp_path / "private/sources.csv")]
+    masses = [
+        list(importer.mass_masks(candidate_of(s), ROWS, COLUMNS)) for s in read_csv(tmp_path / "private/sources.csv")
+    ]
     assert [str(len(m)) for m in masses] == [r["n_masses"] for r in rows]
 
 

@@ -137,7 +137,7 @@ def test_masks_as_scikit_image_draws_them(release):
     assert abs(ellipse.sum() / (math.pi * 60.2 * 25.7) - 1) < 0.01
     far = ELLIPSE["cx"] + 55 * math.cos(0.6), ELLIPSE["cy"] + 55 * math.sin(0.6)  # on the long axis, to the lower right
     assert ellipse[round(far[1]), round(far[0])]
-    assert importer.mass_masks(by_name["P2_R_DM_MLO.jpg"], ROWS, COLUMNS) == []  # a contour, and no mass
+    assert list(importer.mass_masks(by_name["P2_R_DM_MLO.jpg"], ROWS, COLUMNS)) == []  # a contour, and no mass
 
 
 def test_the_table_of_findings_may_be_an_excel_file(release):

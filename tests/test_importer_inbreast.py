@@ -161,8 +161,8 @@ def test_masks(release):
     expected[:] = False
     expected[50:56, 35:] = True
     assert np.array_equal(cut, expected)
-    assert importer.mass_masks(described["20000003"][0], ROWS, COLUMNS) == []
-    assert importer.mass_masks(described["20000004"][0], ROWS, COLUMNS) == []
+    assert list(importer.mass_masks(described["20000003"][0], ROWS, COLUMNS)) == []
+    assert list(importer.mass_masks(described["20000004"][0], ROWS, COLUMNS)) == []
 
 
 def test_number_of_masses_is_number_of_masks(release):
@@ -172,7 +172,7 @@ def test_number_of_masses_is_number_of_masks(release):
     importer = InbreastImporter(release)
     described, _ = cases(importer)
     for candidate, case in described.values():
-        assert case.n_masses == len(importer.mass_masks(candidate, ROWS, COLUMNS))
+        assert case.n_masses == len(list(importer.mass_masks(candidate, ROWS, COLUMNS)))
     assert described["20000003"][1].n_masses == 1  # two lie outside the image altogether
 
 

@@ -104,12 +104,12 @@ def test_masks(archive):
     write_table(archive, *FULL)
     importer = ManifestImporter(archive)
     candidates, _ = importer.candidates()
-    masks = importer.mass_masks(candidates[0], ROWS, COLUMNS)
+    masks = list(importer.mass_masks(candidates[0], ROWS, COLUMNS))
     joined = np.zeros((ROWS, COLUMNS), bool)
     joined[20:30, 5:10] = joined[25:35, 8:14] = True
     assert len(masks) == 3
     assert any(np.array_equal(m, joined) for m in masks)
-    assert importer.mass_masks(candidates[1], ROWS, COLUMNS) == []
+    assert list(importer.mass_masks(candidates[1], ROWS, COLUMNS)) == []
 
 
 def test_without_a_mask_column_nothing_is_known(archive):

@@ -1,5 +1,6 @@
 """Outlines filled as exact arithmetic says; mask files of every kind; pictures."""
 
+import tracemalloc
 from fractions import Fraction
 
 import cv2
@@ -83,8 +84,27 @@ def test_components():
     assert {tuple(map(tuple, pixels(c))) for c in components(mask)} == {
         tuple(map(tuple, pixels(expected == i))) for i in (1, 2)
     }
-    assert components(np.zeros((6, 8), bool)) == []
+    assert list(components(np.zeros((6, 8), bool))) == []
     assert count_components(np.zeros((6, 8), bool)) == 0
+
+
+def test_many_components_need_no_more_memory_than_one():
+    mask = np.zeros((1000, 1000), bool)
+    mask[::100, ::100] = True
+    tracemalloc.start()
+    assert sum(int(c.sum()) for c in components(mask)) == 100
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000  # labels and two masks; all of them at once would be a hundred megabytes
+
+
+def test_a_mask_of_noise_is_set_aside_by_a_reason_of_its_own():
+    mask = np.zeros((100, 100), bool)
+    mask[::4, ::5] = True
+    assert count_components(mask) == 500
+    mask[-1, -1] = True
+    with pytest.raises(Unusable, match="too_many_masses: its mask has more than 500 separate regions"):
+        count_components(mask)
 
 
 MASK = np.zeros((6, 8), np.uint8)

@@ -138,7 +138,7 @@ def test_masks(release):
     assert candidate.annotations == tuple(
         f"masks/{STUDY}/{STUDY}.20586908_mask_{k}_mass.png" for k in ("benign", "malignant")
     )
-    masks = OuluImporter(release).mass_masks(candidate, ROWS, COLUMNS)
+    masks = list(OuluImporter(release).mass_masks(candidate, ROWS, COLUMNS))
     benign, malignant = np.zeros((2, ROWS, COLUMNS), bool)
     benign[5:10, 5:10] = benign[10:14, 10:15] = True
     malignant[30:40, 20:30] = True
@@ -146,7 +146,7 @@ def test_masks(release):
     assert np.array_equal(masks[0], benign)
     assert np.array_equal(masks[1], malignant)
     for name in (f"{STUDY}.20586934.dcm", f"{STUDY}.20586986.dcm", "e.dcm"):
-        assert OuluImporter(release).mass_masks(described[name][0], ROWS, COLUMNS) == []
+        assert list(OuluImporter(release).mass_masks(described[name][0], ROWS, COLUMNS)) == []
 
 
 @pytest.mark.parametrize(("status", "expected"), [(0, (2, None)), (1, (2, None)), (2, (2, 0)), (7, (2, 0))])

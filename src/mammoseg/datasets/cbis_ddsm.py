@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -125,8 +125,8 @@ class CbisDdsmImporter(Importer):
             extra={k: v for k, v in facts.items() if k not in ("patient", "laterality", "view", "rois")} | decided,
         )
 
-    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
-        return [_resized(mask, rows, columns) for _, mask in self._masks(candidate, rows, columns)]
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> Iterator[np.ndarray]:
+        return (_resized(mask, rows, columns) for _, mask in self._masks(candidate, rows, columns))
 
     def _masks(self, candidate: Candidate, rows: int, columns: int) -> list[tuple[str, np.ndarray]]:
         """File and mask, in the size it is stored in, of each mass.

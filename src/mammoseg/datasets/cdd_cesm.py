@@ -6,6 +6,7 @@ The low-energy images (DM) are comparable to ordinary mammograms; the subtracted
 import json
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -87,16 +88,16 @@ class CddCesmImporter(Importer):
             extra={k: facts[k] for k in ("finding", "birads", "density", "pathology")},
         )
 
-    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
-        masks = [_draw(region, rows, columns) for region in json.loads(candidate.facts["outlines"])]
-        return [m for m in masks if m.any()]
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> Iterator[np.ndarray]:
+        masks = (_draw(region, rows, columns) for region in json.loads(candidate.facts["outlines"]))
+        return (m for m in masks if m.any())
 
     def _number(self, candidate: Candidate, rows: int, columns: int) -> int | None:
         """Masses of an image; None where nothing is said of it, or a mass is named and no contour drawn."""
         if not candidate.facts["finding"]:
             return None
-        masks = self.mass_masks(candidate, rows, columns)
-        return None if "mass" in candidate.facts["finding"] and not masks else len(masks)
+        n = sum(1 for _ in self.mass_masks(candidate, rows, columns))
+        return None if "mass" in candidate.facts["finding"] and not n else n
 
     def _pictures(self) -> list[str]:
         """All JPEGs of the release's own folders; of all folders, where a mirror has none of that name."""

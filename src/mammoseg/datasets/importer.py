@@ -1,7 +1,7 @@
 """The one interface of all releases: what a data set is to the rest of the program."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -132,8 +132,10 @@ class Importer(ABC):
         """
 
     @abstractmethod
-    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> Iterable[np.ndarray]:
         """Masks of the masses, one boolean (rows, columns) array per mass in image pixels; empty where there is none.
+
+        They are asked for once and one after the other: a generator holds no more than one of them in memory.
 
         Raises
         ------

@@ -4,6 +4,7 @@ import logging
 import math
 import plistlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 
@@ -95,8 +96,8 @@ class InbreastImporter(Importer):
             extra={"birads": facts["birads"], "density": facts["density"]},
         )
 
-    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
-        return [draw_region(points, rows, columns) for points in self._masses(candidate, rows, columns)]
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> Iterator[np.ndarray]:
+        return (draw_region(points, rows, columns) for points in self._masses(candidate, rows, columns))
 
     def _masses(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
         """Outlines of the masses; one that has no point on the image is none. An image without XML has no finding."""

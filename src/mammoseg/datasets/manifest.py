@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,7 @@ class ManifestImporter(Importer):
             extra={name: value for name, value in facts.items() if name not in REQUIRED + OPTIONAL},
         )
 
-    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> Iterator[np.ndarray]:
         return components(self._mask(candidate, rows, columns))
 
     def _mask(self, candidate: Candidate, rows: int, columns: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Releases of the Oulu annotation tool (MIPT-Oulu/MammogramAnnotationTool_public)."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -83,9 +84,9 @@ class OuluImporter(Importer):
             },
         )
 
-    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> Iterator[np.ndarray]:
         masks = [read_mask(self.root / path, rows, columns) for path in candidate.annotations]
-        return [mass for mask in masks for mass in components(mask)]
+        return (mass for mask in masks for mass in components(mask))
 
     def _count(self, candidate: Candidate, kind: str, rows: int, columns: int) -> int | None:
         """Masses of one class; None where there is no mask file and the study does not claim to be ready."""
