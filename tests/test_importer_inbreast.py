@@ -279,9 +279,9 @@ def test_outlines_that_cannot_be_read_are_not_taken_for_none(release, monkeypatc
     (release / "AllXML").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="holds no XML with outlines of masses"):
         InbreastImporter(release).candidates()
-    assert [r.getMessage() for r in caplog.records] == [
-        f"1 folders in {release} are links, which are not entered; put the folders themselves there"
-    ]
+    assert len(caplog.records) == 1  # though a release is walked through several times
+    assert "1 folders of the release are links, which are not entered" in caplog.text
+    assert str(release) not in caplog.text
 
 
 def test_wrong_roots(tmp_path, release):

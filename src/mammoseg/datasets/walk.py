@@ -42,8 +42,12 @@ def _refuse_unreadable(root: Path, error: OSError) -> None:
 
 @cache
 def _warn_of_links(root: Path, n: int) -> None:
-    """Said once, however often a release is walked through."""
-    log.warning("%d folders in %s are links, which are not entered; put the folders themselves there", n, root)
+    """Said once of a folder, however often it is walked through. The log may be shown around, so no path is in it."""
+    log.warning(
+        "%d folders of the release are links, which are not entered (`find <root> -type l` shows them); put the folders "
+        "themselves there",
+        n,
+    )
 
 
 def check_folder(root: Path, expected: str) -> None:
