@@ -55,7 +55,8 @@ def write_archive(root: Path) -> None:
         "bits": first.replace(b"\x28\x00\x01\x01US\x02\x00\x0c\x00", b"\x28\x00\x01\x01US\x02\x00\x63\x00"),
         "side": first,
         "view": first,
-        "broken date": first.replace(DATE.encode(), CANARY[:8].encode()),
+        # An image of its own: of one image under two patients neither file is used.
+        "broken date": first.replace(DATE.encode(), CANARY[:8].encode()).replace(b".12.2", b".12.9"),
     }
     for k, (what, data) in enumerate(bad.items()):
         (root / CANARY / f"{CANARY}_{what}.dcm").write_bytes(data)
