@@ -9,19 +9,26 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+import yaml
 from cbis_release import COLUMNS, LAYOUTS, ROWS, UID, Cbis, box, film, without_preamble
+from conftest import ROOT
 from index_dataset import main
 from PIL import Image
+from snakemake.utils import update_config
 
 from mammoseg.acceptance import Code
 from mammoseg.datasets.cbis_ddsm import CbisDdsmImporter
-from mammoseg.datasets.pictures import is_picture
+from mammoseg.datasets.phantom import Site
+from mammoseg.datasets.pictures import is_picture, read_picture
 from mammoseg.datasets.registry import importer_for
+from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.dicom.read import read_header
 from mammoseg.errors import Unusable, UserError
 from mammoseg.files import read_csv
 from mammoseg.indexing import candidate_of, index_release, write_index
-from mammoseg.study import DataSet
+from mammoseg.preparation import render_shard
+from mammoseg.shard_rows import Image as ShardImage
+from mammoseg.study import DataSet, Study
 
 MASS_TRAIN = "mass_case_description_train_set.csv"
 
@@ -41,7 +48,7 @@ def cases(root: Path) -> tuple[dict, dict]:
         try:
             header = None if is_picture(c.image) else read_header(root / c.image)
             case = importer.describe(c, header)
-            described[name] = case, importer.mass_masks(c, ROWS, COLUMNS)
+            described[name] = case, list(importer.mass_masks(c, ROWS, COLUMNS))
         except Unusable as bad:
             reasons[name] = bad.reason
     return described, reasons
@@ -142,6 +149,17 @@ def test_the_image_is_the_one_of_the_table_of_masses(release):
     assert release.root / found["P_00002RMLO"].image == expected
 
 
+def test_the_film_of_the_calcifications_does_not_stand_in_for_a_missing_one(tmp_path):
+    cbis = Cbis(tmp_path / "CBIS")
+    cbis.abnormality("P_00001", "LEFT", "CC", 1, write=("crop", "mask"))
+    cbis.abnormality("P_00001", "LEFT", "CC", 1, kind="calc")
+    cbis.abnormality("P_00001", "LEFT", "MLO", 1)
+    cbis.save()
+    described, reasons = cases(cbis.root)
+    assert reasons == {"P_00001_LEFT_CC": "missing_file"}
+    assert list(described) == ["P_00001_L_MLO"]
+
+
 def test_masks_pixel_for_pixel(release):
     described, _ = cases(release.root)
     slack = 40 if release.layout == "jpeg" else 0  # its edges are blurred
@@ -212,7 +230,7 @@ def test_which_masks_fit_an_image(tmp_path, mask, image, fits):
         with pytest.raises(
             Unusable, match=f"mask_size: a mask has {mask[0]} x {mask[1]} pixels .* its image {image[0]} x"
         ):
-            importer.mass_masks(candidate, *image)
+            list(importer.mass_masks(candidate, *image))
 
 
 def test_what_was_decided_is_recorded(release):
@@ -451,7 +469,7 @@ def test_same_order_whatever_the_disk_says(tmp_path, monkeypatch):
     cbis = write_release(tmp_path / "CBIS")
     first = importer_of(cbis).candidates()
     walk = os.walk
-    monkeypatch.setattr(os, "walk", lambda top: ((f, d, n[::-1]) for f, d, n in list(walk(top))[::-1]))
+    monkeypatch.setattr(os, "walk", lambda top, **how: ((f, d, n[::-1]) for f, d, n in list(walk(top, **how))[::-1]))
     assert importer_of(cbis).candidates() == first
 
 
@@ -491,7 +509,9 @@ def test_the_index(release, tmp_path):
     assert b"mask_files" in (tmp_path / "private/seen.jsonl").read_bytes()
     # The masks that are rendered later, from what the index left, are the same.
     importer = CbisDdsmImporter(release.root)
-    masses = [importer.mass_masks(candidate_of(s), ROWS, COLUMNS) for s in read_csv(tmp_path / "private/sources.csv")]
+    masses = [
+        list(importer.mass_masks(candidate_of(s), ROWS, COLUMNS)) for s in read_csv(tmp_path / "private/sources.csv")
+    ]
     assert [str(len(m)) for m in masses] == [r["n_masses"] for r in rows]
 
 
@@ -526,7 +546,7 @@ def test_links_that_leave_the_root(tmp_path):
     assert sorted(x.reason for x in index(root).excluded) == ["missing_file", "outside_root", "outside_root"]
     (root / MASS_TRAIN).rename(tmp_path / MASS_TRAIN)
     (root / MASS_TRAIN).symlink_to(tmp_path / MASS_TRAIN)
-    with pytest.raises(UserError, match="holds no table of cases"):
+    with pytest.raises(UserError, match="is a link that leaves the data root"):
         CbisDdsmImporter(root).candidates()
 
 
@@ -610,3 +630,28 @@ def test_an_image_that_is_no_mammogram(tmp_path):
     ds.SOPClassUID = pydicom.uid.CTImageStorage
     ds.save_as(path)
     assert cases(cbis.root) == ({}, {"P_00001_L_CC": "not_mammography"})
+
+
+@pytest.mark.parametrize("example", ["cbis_ddsm", "cbis_to_inbreast"])
+def test_the_ready_studies_show_films_of_16_bits_with_their_tissue(tmp_path, config, schema, example):
+    cbis = one_mass(tmp_path)
+    path = cbis.files[VIEW, "full"]
+    ds = pydicom.dcmread(path)
+    site = Site("oulu", 3, ROWS, COLUMNS)
+    ds.PixelData = next(iter(site.images(site.patient(1)))).stored(65535).tobytes()
+    ds.save_as(path)
+    update_config(config, yaml.safe_load((ROOT / f"config/examples/{example}.yaml").read_text()))
+    study = Study(config, schema)
+    importer = importer_for("cbis_ddsm", cbis.root)
+    how = {"dataset": "d", "site": "s", "key": b"k" * 32, "code": Code("1", frozenset({"1"})), "seen": []}
+    index = index_release(importer, **how, rendered_sha256={}.get)
+    row = {k: str(v) for k, v in index.rows[0].items()}
+    missing = MissingWindowing(study.injection_recipe())
+    recipe = {**study.render_recipe(), "side": 128}
+    render_shard(
+        [ShardImage(row, index.sources[0])], importer, None, tmp_path / "png", recipe, how["code"], 1, missing=missing
+    )
+    shown = read_picture(tmp_path / "png" / f"{row['image_id']}.png")
+    breast = shown[shown > 0]
+    assert (breast == 65535).mean() < 0.1
+    assert len(np.unique(breast)) > 1000

@@ -101,6 +101,23 @@ def test_what_is_set_aside(release):
     assert all(isinstance(x, SetAside) for x in aside)
 
 
+def test_second_exposures_and_names_that_are_none(release):
+    for name in (
+        "P99_L_DM_MLO_2",
+        "P281_L_DM_MLO2",
+        "P281_L_DM_MLO",
+        "P7_L_DM_SMITH",
+        "P7_L_DM_MLO_SMITH",
+        "P7_L_DM_MLO_22",
+    ):
+        write_image(release / LOW / f"{name}.jpg")
+    found, aside = CddCesmImporter(release).candidates()
+    keys = {c.key: c.view for c in cases(release).values() if c.patient in ("P7", "P99", "P281")}
+    assert keys == {"P99_L_DM_MLO_2": "MLO", "P281_L_DM_MLO2": "MLO", "P281_L_DM_MLO": "MLO"}
+    assert [x.reason for x in aside if "P7_" in x.path] == ["unknown_name"] * 3
+    assert all(c.facts["view"] in ("CC", "MLO") for c in found)
+
+
 def test_masks_as_scikit_image_draws_them(release):
     importer = CddCesmImporter(release)
     by_name = {c.image.rsplit("/", 1)[-1]: c for c in importer.candidates()[0]}
@@ -120,7 +137,7 @@ def test_masks_as_scikit_image_draws_them(release):
     assert abs(ellipse.sum() / (math.pi * 60.2 * 25.7) - 1) < 0.01
     far = ELLIPSE["cx"] + 55 * math.cos(0.6), ELLIPSE["cy"] + 55 * math.sin(0.6)  # on the long axis, to the lower right
     assert ellipse[round(far[1]), round(far[0])]
-    assert importer.mass_masks(by_name["P2_R_DM_MLO.jpg"], ROWS, COLUMNS) == []  # a contour, and no mass
+    assert list(importer.mass_masks(by_name["P2_R_DM_MLO.jpg"], ROWS, COLUMNS)) == []  # a contour, and no mass
 
 
 def test_the_table_of_findings_may_be_an_excel_file(release):
@@ -145,6 +162,29 @@ def test_a_contour_that_cannot_be_read_sets_its_image_aside(release):
 
 
 @pytest.mark.parametrize(
+    "contour",
+    [
+        '{"name": "polygon", "all_points_x": [20, 90, 70], "all_points_y": [40, 50, %s]}' % ("9" * 400),
+        '{"name": "circle", "cx": 20, "cy": 20, "r": %s}' % ("9" * 400),
+        '{"name": "polygon", "all_points_x": [20, 90, NaN], "all_points_y": [40, 50, 60]}',
+        '{"name": "polygon", "all_points_x": [20, 90, 70], "all_points_y": [40, 50, Infinity]}',
+        '{"name": "polyline", "all_points_x": [20, 90, 1e400], "all_points_y": [40, 50, 60]}',
+        '{"name": "point", "cx": NaN, "cy": 3}',
+        "[" * 100_000,
+    ],
+    ids=["integer", "radius", "nan", "infinity", "1e400", "point", "nested"],
+)
+def test_a_contour_of_impossible_numbers_sets_its_image_aside(release, contour):
+    (release / "Radiology_hand_drawn_segmentations_v2.csv").write_text(
+        '#filename,region_shape_attributes\nP1_L_DM_CC.jpg,"' + contour.replace('"', '""') + '"\n'
+    )
+    importer = CddCesmImporter(release)
+    candidate = next(c for c in importer.candidates()[0] if c.image.endswith("P1_L_DM_CC.jpg"))
+    with pytest.raises(Unusable, match="bad_annotation"):
+        importer.describe(candidate, None)
+
+
+@pytest.mark.parametrize(
     "missing", ["Radiology-manual-annotations.csv", "Radiology_hand_drawn_segmentations_v2.csv", LOW]
 )
 def test_not_a_release(release, missing):
@@ -154,3 +194,19 @@ def test_not_a_release(release, missing):
         (release / "elsewhere/P1_L_DM_CC.jpg").unlink()
     with pytest.raises(UserError, match="CDD-CESM"):
         CddCesmImporter(release).candidates()
+
+
+@pytest.mark.parametrize("name", ["Radiology-manual-annotations.csv", "Radiology_hand_drawn_segmentations_v2.csv"])
+def test_a_table_that_is_a_link_out_of_the_release_is_not_read(release, name):
+    (release / name).rename(release.parent / name)
+    (release / name).symlink_to(release.parent / name)
+    with pytest.raises(UserError, match=f"{name} is a link that leaves the data root"):
+        CddCesmImporter(release).candidates()
+
+
+def test_a_table_without_a_column_is_refused_and_its_headers_are_not_quoted(release):
+    table = release / "Radiology-manual-annotations.csv"
+    table.write_text("Jane Smith,Findings\nP1_L_DM_CC,mass\n")
+    with pytest.raises(UserError, match="has no column 'image_name'; put the release's own there") as said:
+        CddCesmImporter(release).candidates()
+    assert "smith" not in str(said.value).lower()

@@ -1,6 +1,7 @@
 """INbreast: a small release with its known traps; what is expected is written down by hand."""
 
 import logging
+import os
 import plistlib
 import warnings
 from pathlib import Path
@@ -160,8 +161,8 @@ def test_masks(release):
     expected[:] = False
     expected[50:56, 35:] = True
     assert np.array_equal(cut, expected)
-    assert importer.mass_masks(described["20000003"][0], ROWS, COLUMNS) == []
-    assert importer.mass_masks(described["20000004"][0], ROWS, COLUMNS) == []
+    assert list(importer.mass_masks(described["20000003"][0], ROWS, COLUMNS)) == []
+    assert list(importer.mass_masks(described["20000004"][0], ROWS, COLUMNS)) == []
 
 
 def test_number_of_masses_is_number_of_masks(release):
@@ -171,7 +172,7 @@ def test_number_of_masses_is_number_of_masks(release):
     importer = InbreastImporter(release)
     described, _ = cases(importer)
     for candidate, case in described.values():
-        assert case.n_masses == len(importer.mass_masks(candidate, ROWS, COLUMNS))
+        assert case.n_masses == len(list(importer.mass_masks(candidate, ROWS, COLUMNS)))
     assert described["20000003"][1].n_masses == 1  # two lie outside the image altogether
 
 
@@ -244,11 +245,43 @@ def test_second_copy_of_an_image_is_set_aside(release):
 
 def test_same_order_whatever_the_disk_says(release, monkeypatch):
     first = InbreastImporter(release).candidates()
-    import os
-
     walk = os.walk
-    monkeypatch.setattr(os, "walk", lambda top: ((f, d, n[::-1]) for f, d, n in list(walk(top))[::-1]))
+    monkeypatch.setattr(os, "walk", lambda top, **how: ((f, d, n[::-1]) for f, d, n in list(walk(top, **how))[::-1]))
     assert InbreastImporter(release).candidates() == first
+
+
+def no_entry(monkeypatch, closed: Path) -> None:
+    """As another user finds a folder of mode 000."""
+    scandir = os.scandir
+
+    def refuse(path="."):
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+
+def test_outlines_that_cannot_be_read_are_not_taken_for_none(release, monkeypatch, caplog, tmp_path):
+    (release / "lost+found").mkdir()  # where the root is a disk of its own
+    no_entry(monkeypatch, release / "lost+found")
+    before = InbreastImporter(release).candidates()
+    no_entry(monkeypatch, release / "AllXML")
+    with pytest.raises(
+        UserError, match=r"a folder in .* cannot be read \(Permission denied\); check the rights"
+    ) as said:
+        InbreastImporter(release).candidates()
+    assert "AllXML" not in str(said.value)  # a folder may be named after a patient
+    monkeypatch.undo()
+    assert InbreastImporter(release).candidates() == before
+    assert not caplog.records
+    (release / "AllXML").rename(tmp_path / "elsewhere")
+    (release / "AllXML").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="holds no XML with outlines of masses"):
+        InbreastImporter(release).candidates()
+    assert len(caplog.records) == 1  # though a release is walked through several times
+    assert "1 folders of the release are links, which are not entered" in caplog.text
+    assert str(release) not in caplog.text
 
 
 def test_wrong_roots(tmp_path, release):
@@ -259,7 +292,7 @@ def test_wrong_roots(tmp_path, release):
     with pytest.raises(UserError, match="holds no INbreast image"):
         InbreastImporter(release / "AllXML").candidates()
     (release / "INbreast.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="no column 'File Name'; it has a, b"):
+    with pytest.raises(UserError, match="no column 'File Name'; put the release's own there"):
         InbreastImporter(release).candidates()
 
 
@@ -305,3 +338,15 @@ def test_images_that_are_no_mammograms(release):
         warnings.simplefilter("error")
         _, reasons = cases(InbreastImporter(release))
     assert reasons[name(20000007, BERTA, "R", "ML")] == "not_mammography"
+
+
+def test_a_table_that_is_a_link_out_of_the_release_is_not_read(release, tmp_path):
+    table = release / "INbreast.csv"
+    table.unlink()
+    (tmp_path / "elsewhere.csv").write_text("Smith;Jane\n")
+    table.symlink_to(tmp_path / "elsewhere.csv")
+    with pytest.raises(
+        UserError, match="INbreast.csv is a link that leaves the data root; put the table itself there"
+    ) as said:
+        InbreastImporter(release).candidates()
+    assert "smith" not in str(said.value).lower()

@@ -1,5 +1,6 @@
 """Outlines filled as exact arithmetic says; mask files of every kind; pictures."""
 
+import tracemalloc
 from fractions import Fraction
 
 import cv2
@@ -83,8 +84,27 @@ def test_components():
     assert {tuple(map(tuple, pixels(c))) for c in components(mask)} == {
         tuple(map(tuple, pixels(expected == i))) for i in (1, 2)
     }
-    assert components(np.zeros((6, 8), bool)) == []
+    assert list(components(np.zeros((6, 8), bool))) == []
     assert count_components(np.zeros((6, 8), bool)) == 0
+
+
+def test_many_components_need_no_more_memory_than_one():
+    mask = np.zeros((1000, 1000), bool)
+    mask[::100, ::100] = True
+    tracemalloc.start()
+    assert sum(int(c.sum()) for c in components(mask)) == 100
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000  # labels and two masks; all of them at once would be a hundred megabytes
+
+
+def test_a_mask_of_noise_is_set_aside_by_a_reason_of_its_own():
+    mask = np.zeros((100, 100), bool)
+    mask[::4, ::5] = True
+    assert count_components(mask) == 500
+    mask[-1, -1] = True
+    with pytest.raises(Unusable, match="too_many_masses: its mask has more than 500 separate regions"):
+        count_components(mask)
 
 
 MASK = np.zeros((6, 8), np.uint8)
@@ -192,8 +212,31 @@ def test_pictures_that_cannot_be_used(tmp_path):
         assert bad.value.reason == reason, name
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_is_never_mirrored_in_silence(tmp_path, orientation, compression):
+    array = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    Image.fromarray(array).save(tmp_path / "a.tif", tiffinfo={274: orientation}, compression=compression)
+    if orientation == 1:
+        assert np.array_equal(read_mask(tmp_path / "a.tif", 6, 8), array > 0)
+        return
+    with pytest.raises(Unusable, match="orientation"):
+        read_picture(tmp_path / "a.tif")
+    with pytest.raises(Unusable, match="bad_mask.*orientation tag"):
+        read_mask(tmp_path / "a.tif", 6, 8)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"), [("a.PNG", True), ("a.b.jpeg", True), ("a.tif", True), ("a.dcm", False), ("a", False)]
 )
 def test_is_picture(name, expected):
     assert is_picture(name) == expected
+
+
+def test_outlines_that_reach_very_far_are_cut_off():
+    far = np.finfo(float).max
+    assert draw_region([[0, 0], [far, 5], [-far, 10]], 20, 20).any()
+    assert draw_region([[-far, -far], [far, -far], [far, far], [-far, far]], 20, 20).all()
+    assert not draw_region([[far, far], [far, -far], [far, 0]], 20, 20).any()
+    with pytest.raises(ValueError, match="finite"):
+        draw_region([[0, 0], [np.inf, 5], [3, 10]], 20, 20)

@@ -138,7 +138,7 @@ def test_masks(release):
     assert candidate.annotations == tuple(
         f"masks/{STUDY}/{STUDY}.20586908_mask_{k}_mass.png" for k in ("benign", "malignant")
     )
-    masks = OuluImporter(release).mass_masks(candidate, ROWS, COLUMNS)
+    masks = list(OuluImporter(release).mass_masks(candidate, ROWS, COLUMNS))
     benign, malignant = np.zeros((2, ROWS, COLUMNS), bool)
     benign[5:10, 5:10] = benign[10:14, 10:15] = True
     malignant[30:40, 20:30] = True
@@ -146,7 +146,7 @@ def test_masks(release):
     assert np.array_equal(masks[0], benign)
     assert np.array_equal(masks[1], malignant)
     for name in (f"{STUDY}.20586934.dcm", f"{STUDY}.20586986.dcm", "e.dcm"):
-        assert OuluImporter(release).mass_masks(described[name][0], ROWS, COLUMNS) == []
+        assert list(OuluImporter(release).mass_masks(described[name][0], ROWS, COLUMNS)) == []
 
 
 @pytest.mark.parametrize(("status", "expected"), [(0, (2, None)), (1, (2, None)), (2, (2, 0)), (7, (2, 0))])
@@ -194,6 +194,34 @@ def test_set_aside(release):
     }
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b'Id,BreastDensity\n"1,2', b"BreastDensity,breast density,BreastDensity\n1,2,3\n"]
+)
+def test_a_table_of_density_that_is_none_costs_no_more_than_the_density(release, content, caplog):
+    table = release / "csv" / f"{STUDY}_breast_density.csv"
+    table.parent.mkdir(exist_ok=True)
+    table.write_bytes(content)
+    found, _ = OuluImporter(release).candidates()
+    assert {c.facts["density"] for c in found if c.facts["study"] == STUDY} == {""}
+    assert "density of 1 studies cannot be read" in caplog.text
+    assert STUDY not in caplog.text
+
+
+def test_a_table_that_is_a_link_out_of_the_release_is_not_read(release, tmp_path, caplog):
+    table = release / "csv" / f"{STUDY}_breast_density.csv"
+    table.parent.mkdir(exist_ok=True)
+    table.unlink(missing_ok=True)
+    (tmp_path / "elsewhere.csv").write_text("BreastDensity\n4\n")
+    table.symlink_to(tmp_path / "elsewhere.csv")
+    found, _ = OuluImporter(release).candidates()
+    assert "4" not in {c.facts["density"] for c in found}
+    assert "density of 1 studies cannot be read" in caplog.text
+    (release / "study_info.csv").rename(tmp_path / "study_info.csv")
+    (release / "study_info.csv").symlink_to(tmp_path / "study_info.csv")
+    with pytest.raises(UserError, match="study_info.csv is a link that leaves the data root"):
+        OuluImporter(release).candidates()
+
+
 def test_upper_case_ending(release):
     (release / "images" / "pending" / "e.dcm").rename(release / "images" / "pending" / "e.DCM")
     write_masks(release, "pending", "e", benign_mass=[(1, 9, 1, 9)])
@@ -210,7 +238,7 @@ def test_wrong_roots(tmp_path, release):
     with pytest.raises(UserError, match="holds no image"):
         OuluImporter(tmp_path / "empty").candidates()
     (release / "study_info.csv").write_text("Study,Status\n1,2\n")
-    with pytest.raises(UserError, match="no column annotationstatus; it has study, status"):
+    with pytest.raises(UserError, match="no column annotationstatus; put the annotation tool's own there"):
         OuluImporter(release).candidates()
 
 

@@ -69,7 +69,7 @@ def masks_of(root: Path, mask: str, image: str = "a.dcm") -> list[np.ndarray]:
     assert not aside
     header = None if image.endswith(".png") else read_header(root / image)
     case = importer.describe(candidate, header)
-    found = importer.mass_masks(candidate, ROWS, COLUMNS)
+    found = list(importer.mass_masks(candidate, ROWS, COLUMNS))
     assert case.n_masses == len(found)
     return found
 

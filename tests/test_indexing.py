@@ -4,13 +4,19 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from dicom_files import write_dicom
+from test_preparation import RECIPE
 
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
+from mammoseg.datasets.phantom import make_release
 from mammoseg.datasets.registry import importer_for
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv, write_csv
 from mammoseg.indexing import COLUMNS, candidate_of, counts, index_release, load_seen, rendered, write_index
+from mammoseg.listing import listing
+from mammoseg.preparation import render_shard
+from mammoseg.shard_rows import images_of_shard, write_shards
 
 CODE = Code("1", frozenset({"1"}))
 CHANGED = Code("2", frozenset({"2"}))
@@ -228,6 +234,34 @@ def test_only_columns_that_identify_no_one_are_carried_along(release):
     assert release.rows_by_id().popitem()[1]["lesion_site"] == "upper"
 
 
+@pytest.mark.parametrize(
+    "cell",
+    ["4a, seen by Dr Secret on the second reading, see her letter", "seen 1914-07-31", "31.07.1914", "id 2718281"],
+)
+def test_a_known_column_that_holds_free_text_is_not_published_unless_it_is_asked_for(release, caplog, cell):
+    release.rows[0]["birads"] = cell
+    release.save()
+    release.index()
+    assert "birads" not in release.rows_by_id().popitem()[1]
+    assert "column birads stays in results/private" in caplog.text
+    assert cell not in caplog.text
+    assert cell in (release.private / "sources.csv").read_text()
+    release.index(carry=["birads"])
+    assert cell in {r["birads"] for r in release.rows_by_id().values()}
+
+
+def test_a_known_column_of_very_many_values_is_not_published(release, monkeypatch):
+    for k, row in enumerate(release.rows):
+        row["birads"] = f"Miller {k}"
+    release.save()
+    monkeypatch.setattr("mammoseg.indexing.MAX_WORDS", 6)
+    release.index()
+    assert "birads" in release.rows_by_id().popitem()[1]
+    monkeypatch.setattr("mammoseg.indexing.MAX_WORDS", 5)
+    release.index()
+    assert "birads" not in release.rows_by_id().popitem()[1]
+
+
 def test_no_cell_is_a_formula(release):
     cells = ["=HYPERLINK(A1)", "+1", "-0.5", "@SUM(A1)", "-2+3", "4a"]
     for row, cell in zip(release.rows, cells, strict=True):
@@ -294,6 +328,78 @@ def test_only_images_of_a_subset(release):
     assert [x.reason for x in index.excluded] == ["left_out"]
 
 
+def test_faults_are_compared_with_the_whole_release_also_where_a_part_of_it_is_wanted(release):
+    for k, row in enumerate(release.rows):
+        row["birads"] = "5" if k == 2 else "4a"
+    release.save()
+    (release.root / "images/patient0_CC.png").unlink()  # whether it would have been wanted, nobody can tell
+    assert len(release.index(where={"birads": "5"}, max_excluded=1 / 6).rows) == 1
+    with pytest.raises(UserError, match="1 of 6 files of data set d cannot be used"):
+        release.index(where={"birads": "5"}, max_excluded=0.16)
+
+
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [({"bi_rads": "4a"}, "the release has no column 'bi_rads'"), ({"birads": "6"}, "none has these values")],
+)
+def test_a_where_that_leaves_nothing_is_named(release, where, why):
+    (release.root / "images/patient0_CC.png").unlink()
+    with pytest.raises(
+        UserError, match=f"`where` of data set d leaves out all its 5 images: {why}; correct it in the config"
+    ):
+        release.index(where=where)
+
+
+def test_one_image_in_files_of_two_patients_is_nobodys(release):
+    for name in "abc":
+        write_dicom(release.root / f"{name}.dcm", SOPInstanceUID="1.2.3" if name != "c" else "1.2.4")
+    shutil.copy(release.root / "c.dcm", release.root / "d.dcm")
+    release.rows += [
+        {"image": f"{n}.dcm", "patient": f"Secret{p}"} for n, p in {"a": 7, "b": 8, "c": 9, "d": 9}.items()
+    ]
+    release.save()
+    for opened in (10, 0):  # also where all is remembered
+        index = release.index()
+        assert index.opened == opened
+        assert [(x.path, x.reason) for x in index.excluded] == [
+            ("a.dcm", "two_patients"),
+            ("b.dcm", "two_patients"),
+            ("d.dcm", "duplicate"),
+        ]
+        assert not any("Secret" in x.explanation for x in index.excluded)
+
+
+def test_a_file_name_that_is_no_utf_8_keeps_its_bytes(tmp_path):
+    """As zipped on Windows: Latin-1. The folder that names a study, an image with its masks, and a file that is misplaced."""
+    root, public, private = tmp_path / "OUDSM", tmp_path / "public", tmp_path / "private"
+    make_release(root, "oulu", patients=2, seed=1, rows=128, columns=104)
+    folder = sorted((root / "images").iterdir())[0].name
+    odd = os.fsdecode(b"M\xfcller")
+    for kind in ("images", "masks"):
+        (root / kind / folder).rename(root / kind / odd)
+    image = sorted((root / "images" / odd).iterdir())[0]
+    shutil.copy(image, root / "images" / f"{odd}.dcm")
+    listed = listing(root)
+    image.rename(image.with_name(f"{odd}.dcm"))
+    for mask in (root / "masks" / odd).glob(f"{image.stem}_mask_*"):
+        mask.rename(mask.with_name(mask.name.replace(image.stem, odd)))
+    assert listing(root) != listed
+    importer = importer_for("oulu", root)
+    how = {"dataset": "d", "site": "s", "key": KEY, "code": CODE, "rendered_sha256": {}.get}
+    index = index_release(importer, **how, seen=[])
+    write_index(index, public, private)
+    assert {r["path"]: r["file"] for r in read_csv(private / "excluded.csv")} == {f"images/{odd}.dcm": "1"}
+    again = index_release(importer, **how, seen=load_seen(private / "seen.jsonl"))
+    assert (again.opened, again.rows) == (0, index.rows)
+    mine = {r["image_id"]: "train-00000" for r in index.rows}
+    for _ in range(2):
+        write_shards(public / "index.csv", private / "sources.csv", mine, tmp_path / "shards")
+    images = images_of_shard(tmp_path / "shards/train-00000.csv")
+    assert os.fsencode(root / f"images/{odd}/{odd}.dcm") in {os.fsencode(i.path(importer)) for i in images}
+    _, set_aside = render_shard(images, importer, None, tmp_path / "png", RECIPE, CODE, 2)
+    assert set_aside == 0
+
+
 def test_a_link_that_leaves_the_release_is_set_aside(release, tmp_path):
     outside = tmp_path / "outside.png"
     image = release.root / release.rows[0]["image"]
@@ -306,8 +412,6 @@ def test_a_link_that_leaves_the_release_is_set_aside(release, tmp_path):
 def test_no_importer_follows_a_link_out_of_its_release(importer, tmp_path):
     from cbis_release import Cbis
     from test_importer_cdd_cesm import LOW, write_image
-
-    from mammoseg.datasets.phantom import make_release
 
     root = tmp_path / "release"
     if importer in ("inbreast", "oulu"):

@@ -1,5 +1,7 @@
 import os
 
+from test_importer_inbreast import no_entry
+
 from mammoseg.listing import listing
 
 
@@ -40,3 +42,13 @@ def test_a_linked_file_counts_as_the_file_behind_it(tmp_path):
     assert listing(root) != before
     far.unlink()
     assert listing(root) not in (before, "absent")
+
+
+def test_a_folder_that_cannot_be_read_is_listed_and_readable_again_it_is_another_listing(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/1.dcm").write_bytes(b"one")
+    before = listing(tmp_path)
+    with monkeypatch.context() as m:
+        no_entry(m, tmp_path / "a")
+        assert listing(tmp_path) != before
+    assert listing(tmp_path) == before

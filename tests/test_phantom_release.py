@@ -333,7 +333,7 @@ def test_the_oulu_importer_reads_the_truth(oulu):
         case = importer.describe(candidate, header)
         assert (case.laterality, case.view) == (m.exposure.laterality, m.exposure.view)
         assert case.pixel_spacing_mm == pytest.approx(m.spacing_mm)
-        masks = importer.mass_masks(candidate, *m.breast.shape)
+        masks = list(importer.mass_masks(candidate, *m.breast.shape))
         assert np.array_equal(np.any(masks, axis=0) if masks else np.zeros_like(m.breast), m.mass_mask)
         with_mass += case.n_masses > 0
     assert with_mass == summary["images_with_mass"]

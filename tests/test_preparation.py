@@ -1,3 +1,4 @@
+import json
 import os
 
 import cv2
@@ -14,9 +15,9 @@ from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv, write_csv
 from mammoseg.geometry import Letterbox
-from mammoseg.indexing import SOURCES, index_release, write_index
+from mammoseg.indexing import SOURCES, index_release, load_seen, write_index
 from mammoseg.preparation import inject_shard, render_shard
-from mammoseg.shard_rows import images_of_shard, write_shards
+from mammoseg.shard_rows import Image, images_of_shard, write_shards
 
 CODE = Code("1", frozenset({"1"}))
 CHANGED = Code("2", frozenset({"2"}))
@@ -309,3 +310,44 @@ def test_the_headers_orientation_counts_before_the_side_it_is_hung_on(shard, cap
     row = shard.manifest()["c"]
     assert row["facing"] == ("differs" if row["pad_right"] == "1" else "agrees")
     assert ("face the other way" in caplog.text) == any(r["facing"] == "differs" for r in shard.manifest().values())
+
+
+@pytest.mark.parametrize(("kind", "white"), [("sigmoid", True), ("percentiles", False)])
+def test_a_breast_that_is_shown_all_white_is_warned_of(shard, caplog, kind, white):
+    breast = np.zeros((128, 96), np.uint16)
+    breast[20:100, :60] = np.linspace(20_000, 50_000, 80 * 60).reshape(80, 60)  # 16 bits, as scanned film has them
+    write_dicom(shard.root / "a.dcm", breast, bits=16)
+    shard.reindex()
+    recipe = {**VOI_LUT, "kind": kind, "percentiles": [1, 99]}
+    for _ in range(2):  # also where all is kept from the last time
+        caplog.clear()
+        shard.inject(recipe)
+        with caplog.at_level("WARNING"):
+            shard.render()
+        assert (f"does not fit the values of 1 images, the first is {shard.ids['a']}" in caplog.text) == white
+        assert (float(shard.manifest()["a"]["white_share"]) > 0.5) == white
+
+
+def test_a_corrected_finding_redoes_the_mask_of_its_contour(tmp_path):
+    """In CDD-CESM a contour is a mass where the table of findings says so: that table too decides what is drawn."""
+    from test_importer_cdd_cesm import CIRCLE, LOW, write_image
+
+    root = tmp_path / "CDD-CESM"
+    write_image(root / LOW / "P1_L_DM_CC.jpg")
+    contour = json.dumps(CIRCLE).replace('"', '""')
+    (root / "segmentations.csv").write_text(f'#filename,region_shape_attributes\nP1_L_DM_CC.jpg,"{contour}"\n')
+    importer = importer_for("cdd_cesm", root)
+
+    def render(finding):
+        (root / "annotations.csv").write_text(f"Image_name,Findings\nP1_L_DM_CC,{finding}\n")
+        how = {"dataset": "d", "site": "s", "key": b"k" * 32, "code": CODE, "rendered_sha256": {}.get}
+        index = index_release(importer, **how, seen=load_seen(tmp_path / "seen.jsonl"))
+        write_index(index, tmp_path, tmp_path)
+        images = [Image(*rows) for rows in zip(read_csv(tmp_path / "index.csv"), index.sources, strict=True)]
+        made, _ = render_shard(images, importer, None, tmp_path / "png", RECIPE, CODE, 1)
+        return made, images[0].index["n_masses"], int(read_csv(tmp_path / "png/manifest.csv")[0]["mask_pixels"]) > 0
+
+    assert render("Asymmetry") == (1, "0", False)
+    assert render("Dense mass") == (1, "1", True)
+    assert render("Round mass") == (0, "1", True)
+    assert render("Asymmetry") == (1, "0", False)

@@ -6,6 +6,10 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+
+TEXT = MappingProxyType({"encoding": "utf-8", "errors": "surrogateescape"})
+"""How text of ours is opened: a file name of an archive that is no UTF-8 (zipped on Windows) keeps its bytes."""
 
 
 @contextmanager
@@ -40,7 +44,7 @@ def _sync(path: Path) -> None:
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write `text` (UTF-8) so that `path` is whole or unchanged."""
     with whole(path) as part:
-        part.write_text(text, encoding="utf-8", newline="")
+        part.write_text(text, **TEXT, newline="")
 
 
 def read_csv(path: str | os.PathLike, columns: Collection[str] | None = None) -> list[dict[str, str]]:
@@ -53,7 +57,7 @@ def read_csv(path: str | os.PathLike, columns: Collection[str] | None = None) ->
 
 def stream_csv(path: str | os.PathLike, columns: Collection[str] | None = None) -> Iterator[dict[str, str]]:
     """As `read_csv`, but one row after the other."""
-    with open(path, newline="", encoding="utf-8") as f:
+    with open(path, newline="", **TEXT) as f:
         rows = csv.reader(f)
         names = next(rows, [])
         wanted = [(name, names.index(name)) for name in (names if columns is None else columns)]
@@ -65,7 +69,7 @@ def stream_csv(path: str | os.PathLike, columns: Collection[str] | None = None) 
 
 def write_csv(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Mapping]) -> None:
     """Write `rows` in the given column order; a missing value or None becomes an empty cell."""
-    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as f:
+    with whole(path) as part, part.open("w", newline="", **TEXT) as f:
         writer = csv.DictWriter(f, columns, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

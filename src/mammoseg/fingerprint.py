@@ -18,7 +18,8 @@ PACKAGE = Path(__file__).resolve().parent
 def digest(value) -> str:
     """Digest of any JSON-like value; mappings are compared without regard to the order of their keys."""
     text = value if isinstance(value, str) else canonical(value)
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    # A file name that is no UTF-8 is text with escaped bytes.
+    return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=12).hexdigest()
 
 
 def canonical(value) -> str:

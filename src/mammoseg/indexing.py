@@ -25,7 +25,7 @@ from mammoseg.datasets.walk import inside
 from mammoseg.dicom.read import read_header
 from mammoseg.dicom.voi_lut import windowing_of
 from mammoseg.errors import Unusable, UserError
-from mammoseg.files import read_csv, whole, write_csv
+from mammoseg.files import TEXT, read_csv, whole, write_csv
 from mammoseg.index_table import COLUMNS
 from mammoseg.privacy import pseudonym
 from mammoseg.progress import Progress
@@ -37,6 +37,9 @@ SOURCES = ("image_id", "path", "annotations", "facts", "patient_id", "patient", 
 PATIENTS = ("patient_id", "patient")
 LEFT_OUT = "left_out"
 NUMBER = re.compile(r"[-+]?\d*\.?\d+")
+MAX_WORD, MAX_WORDS = 40, 50
+"""Longest value, and most different ones, of a column that holds words of the field and not somebody's remarks."""
+DATE_OR_NUMBER = re.compile(r"\d[\d\s./:-]{4,}\d")
 PART = 64
 """Files that one piece of work opens: a header takes a millisecond, sharing out a piece of work a tenth of that."""
 
@@ -102,7 +105,7 @@ def index_release(
     carry : collection of str
         Columns of the release to carry along besides those that are known to identify no one.
     max_excluded : float
-        Share of the files, 0 to 1, that may be set aside for a fault of theirs.
+        Share of the files, 0 to 1, that may be set aside for a fault of theirs; of all files, whatever `where` asks for.
     where : mapping of str to str
         Only images whose further columns have these values are taken; the others are no fault of the release.
 
@@ -123,23 +126,29 @@ def index_release(
     taken: set[str] = set()
     candidates.sort(key=lambda c: c.image)
     index.opened, entries = _look(importer, candidates, known, code, workers)
+    of_two = _of_two_patients(entries, named)
     for entry in entries:
         if isinstance(entry, SetAside):
             index.excluded.append(entry)
             continue
         if "key" in entry.outcome:
-            entry.id = entry.id or named.image(entry)
             _keep_content(importer.root, entry, known_ids.get(entry.id), rendered_sha256)
         index.seen.append(entry)
         if "reason" in entry.outcome:
             index.excluded.append(SetAside(entry.image, entry.outcome["reason"], entry.outcome["explanation"]))
         elif any(entry.outcome["extra"].get(column) != value for column, value in where.items()):
             index.excluded.append(SetAside(entry.image, LEFT_OUT, "the config's `where` asks for other images"))
+        elif entry.id in of_two:
+            index.excluded.append(
+                SetAside(entry.image, "two_patients", "the release holds this image under two patients")
+            )
         elif entry.id in taken:
             index.excluded.append(SetAside(entry.image, "duplicate", "another file of the release is the same image"))
         else:
             taken.add(entry.id)
             _accept(index, entry, named, rendered_sha256, {*CARRIED, *carry})
+    if importer.free_text:
+        _keep_free_text_private(index.rows, CARRIED.difference(carry))
     index.rows.sort(key=lambda r: r["image_id"])
     index.sources.sort(key=lambda r: r["image_id"])
     index.excluded.sort(key=lambda x: (x.path, x.reason))
@@ -148,11 +157,21 @@ def index_release(
         ", ".join(f"{reason} ({n})" for reason, n in Counter(x.reason for x in faulty).most_common(3))
         or "there is none"
     )
+    left_out = sum(x.reason == LEFT_OUT for x in index.excluded)
+    if not index.rows and left_out:
+        columns = {c for s in index.seen for c in s.outcome.get("extra", ())}
+        unknown = [c for c in where if c not in columns]
+        why = f"the release has no column {unknown[0]!r}" if unknown else "none has these values"
+        raise UserError(
+            f"`where` of data set {dataset} leaves out all its {left_out} images: {why}; correct it in the config"
+        )
     if not index.rows:
         raise UserError(f"no image below {importer.root} can be used: {why}; check the data set's root and importer")
-    if len(faulty) > max_excluded * (len(faulty) + len(index.rows)):
+    # What is set aside before its columns are known may be of any part of the release, so it is compared with the whole.
+    files = len(faulty) + left_out + len(index.rows)
+    if len(faulty) > max_excluded * files:
         raise TooManyExcluded(
-            f"{len(faulty)} of {len(faulty) + len(index.rows)} files of data set {dataset} cannot be used: {why}; more than its "
+            f"{len(faulty)} of {files} files of data set {dataset} cannot be used: {why}; more than its "
             f"max_excluded of {max_excluded:g} allows. Check its root and importer, or raise max_excluded in the config",
             index,
         )
@@ -195,6 +214,19 @@ class _Names:
 
     def study(self, entry: Seen) -> str:
         return pseudonym(self.key, "study", self.site, entry.outcome["study"])
+
+
+def _of_two_patients(entries: Iterable[Seen | SetAside], named: _Names) -> set[str]:
+    """Ids, which are made here, of the images that files of different patients hold: nobody knows whose they are."""
+    patient_of: dict[str, str] = {}
+    found = set()
+    for entry in entries:
+        if isinstance(entry, Seen) and "key" in entry.outcome:
+            entry.id = entry.id or named.image(entry)
+            patient = entry.outcome["patient"]
+            if patient_of.setdefault(entry.id, patient) != patient:
+                found.add(entry.id)
+    return found
 
 
 def _look(
@@ -334,6 +366,22 @@ def _accept(index: Index, entry: Seen, named: _Names, rendered_sha256, carried: 
     )
 
 
+def _keep_free_text_private(rows: Sequence[dict], columns: Iterable[str]) -> None:
+    """Take those of `columns` out of `rows` that hold more than words and numbers: even "finding" may name someone."""
+    for column in sorted(columns):
+        values = {row[column] for row in rows if column in row}
+        if len(values) > MAX_WORDS or any(len(v) > MAX_WORD or DATE_OR_NUMBER.search(v) for v in values):
+            log.warning(
+                "column %s stays in results/private, for it looks like free text (longer than %d characters, a date or long "
+                "number, or more than %d different values); name it in the data set's `carry` if it identifies no one",
+                column,
+                MAX_WORD,
+                MAX_WORDS,
+            )
+            for row in rows:
+                row.pop(column, None)
+
+
 def _harmless(cell: str) -> str:
     """A cell that a spreadsheet would take for a formula gets an apostrophe; numbers stay."""
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not NUMBER.fullmatch(cell) else cell
@@ -353,7 +401,7 @@ def load_seen(path: Path) -> list[Seen]:
     """What the last indexing remembered; nothing where there was none, or where another version wrote it."""
     if not path.exists():
         return []
-    with path.open(encoding="utf-8") as f, suppress(TypeError, json.JSONDecodeError):
+    with path.open(**TEXT) as f, suppress(TypeError, json.JSONDecodeError):
         return [Seen(**json.loads(line)) for line in f]
     return []
 
@@ -369,7 +417,7 @@ def write_index(index: Index, public: Path, private: Path) -> None:
     known = {r["patient_id"]: r for r in (read_csv(patients) if patients.exists() else [])}
     known |= {r["patient_id"]: r for r in index.sources}
     write_csv(patients, PATIENTS, [known[p] for p in sorted(known)])
-    with whole(private / "seen.jsonl") as part, part.open("w", encoding="utf-8") as f:
+    with whole(private / "seen.jsonl") as part, part.open("w", **TEXT) as f:
         for s in index.seen:
             remembered = {k: v for k, v in vars(s).items() if k != "id"}
             f.write(f"{json.dumps(remembered, sort_keys=True, ensure_ascii=False)}\n")

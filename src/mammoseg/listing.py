@@ -13,15 +13,20 @@ def listing(root: Path) -> str:
     found, folders = [], [str(root)]
     start = len(str(root))  # paths below the root: a release that was moved as a whole is the same
     while folders:
-        with os.scandir(folders.pop()) as entries:
-            for e in entries:
-                if e.is_dir(follow_symlinks=False):
-                    folders.append(e.path)
+        folder = folders.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:  # the index says so; readable again, it is another listing
+            found.append(f"{folder[start:]}|unreadable")
+            continue
+        for e in entries:
+            if e.is_dir(follow_symlinks=False):
+                folders.append(e.path)
+            else:
+                try:
+                    stat = e.stat()  # of the file behind a link
+                except OSError:
+                    found.append(f"{e.path[start:]}|broken")
                 else:
-                    try:
-                        stat = e.stat()  # of the file behind a link
-                    except OSError:
-                        found.append(f"{e.path[start:]}|broken")
-                    else:
-                        found.append(f"{e.path[start:]}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_mode}")
+                    found.append(f"{e.path[start:]}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_mode}")
     return fingerprint.of_parts(found)

@@ -35,11 +35,13 @@ log = logging.getLogger(__name__)
 INJECTED = ("image_id", "file", "status", "explanation", "sha256", "fingerprint", "code")
 RENDERED = (
     "image_id", "patient_id", "study_id", "laterality", "view", "pixel_spacing_mm", "n_masses", "status", "explanation",
-    "rows", "columns", "side", "pad_right", "mirrored", "facing", "windowing", "windowing_item", "source_sha256", "png_sha256",
-    "mask_sha256", "mask_pixels", "reference_sha256", "largest_mass_mm", "likeness", "fingerprint", "code",
+    "rows", "columns", "side", "pad_right", "mirrored", "facing", "windowing", "windowing_item", "white_share", "source_sha256",
+    "png_sha256", "mask_sha256", "mask_pixels", "reference_sha256", "largest_mass_mm", "likeness", "fingerprint", "code",
 )  # fmt: skip
 CARRIED = RENDERED[:7]
 """Columns of the manifest that come from the index as they are."""
+MOSTLY_WHITE = 0.5
+"""Share of a breast's pixels that are fully white from which on its windowing shows nothing of it."""
 CRASHED = {
     "status": "decoder_crashed",
     "explanation": "the decoder ended abnormally: the file is damaged",
@@ -181,6 +183,7 @@ def render_shard(
     rows |= {r["image_id"]: r for r in _with_progress(work, todo, workers, lost=_rendering_crashed)}
     ordered = [rows[image.id] for image in images]
     _warn_of_facing(ordered)
+    _warn_of_white(ordered)
     if in_cohort:
         _refuse_lost(keeper, ordered)
     keeper.finish(ordered, {f for r in ordered for f in _files(r)})
@@ -195,6 +198,21 @@ def _warn_of_facing(rows: Iterable[Mapping]) -> None:
             "look at them (column facing of the manifest)",
             len(doubtful),
             doubtful[0],
+        )
+
+
+def _warn_of_white(rows: Iterable[Mapping]) -> None:
+    white = [
+        r["image_id"]
+        for r in rows
+        if r.get("windowing") == "injected" and float(r.get("white_share") or 0) > MOSTLY_WHITE
+    ]
+    if white:
+        log.warning(
+            "image.voi_lut does not fit the values of %d images, the first is %s: more than half of the breast is fully white; "
+            "choose another, such as kind percentiles (column white_share of the manifest)",
+            len(white),
+            white[0],
         )
 
 
@@ -270,6 +288,7 @@ def _render_one(
                 row["reference_sha256"] = write_png(folder / f"{image.id}_reference.png", reference)
             if largest and row["pixel_spacing_mm"]:
                 row["largest_mass_mm"] = f"{diameter(largest) * float(row['pixel_spacing_mm']):.2f}"
+        row["white_share"] = f"{np.count_nonzero(small == 65535) / max(1, np.count_nonzero(small)):.3f}"
         row |= {"png_sha256": write_png(folder / f"{image.id}.png", small), "likeness": signature(small)}
     except Unusable as bad:
         row |= {"status": bad.reason, "explanation": bad.explanation}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mammoseg.datasets.importer import Importer
-from mammoseg.files import read_csv, write_text
+from mammoseg.files import TEXT, read_csv, write_text
 
 OF_SOURCE = {f"source:{c}": c for c in ("path", "annotations", "facts")}
 """Columns of a shard's rows that come from sources.csv; the colon keeps them apart from a release's own columns."""
@@ -46,7 +46,7 @@ def write_shards(index: Path, sources: Path, shard_of: Mapping[str, str], folder
         Where <shard>.csv go, private: they hold paths. A file that would not change stays; others are removed.
     """
     columns, lines = None, defaultdict(list)  # lines, not values: all images of a release are in memory at once
-    with open(index, newline="", encoding="utf-8") as i, open(sources, newline="", encoding="utf-8") as s:
+    with open(index, newline="", **TEXT) as i, open(sources, newline="", **TEXT) as s:
         for image, source in zip(csv.DictReader(i), csv.DictReader(s), strict=True):
             if shard := shard_of.get(image["image_id"]):
                 columns = columns or _line([*image, *OF_SOURCE])
@@ -54,7 +54,7 @@ def write_shards(index: Path, sources: Path, shard_of: Mapping[str, str], folder
     for shard, mine in lines.items():
         text = "".join([columns, *mine])
         path = folder / f"{shard}.csv"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if not path.exists() or path.read_text(**TEXT) != text:
             write_text(path, text)
     for path in folder.glob("*.csv"):
         if path.stem not in lines:

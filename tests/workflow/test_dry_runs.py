@@ -83,7 +83,13 @@ def test_every_ready_study_has_a_page():
     pages = {p.stem for p in (ROOT / "docs/studies").glob("*.md")}
     assert {p.stem for p in (ROOT / "config/examples").glob("*.yaml") if not p.stem.startswith("cdd_cesm_")} == pages
     for page in pages:
-        assert f"config/examples/{page}.yaml" in (ROOT / f"docs/studies/{page}.md").read_text()
+        text = (ROOT / f"docs/studies/{page}.md").read_text()
+        first, second = re.search(r"```bash\n(.*)\n(.*)\n```", text).groups()
+        assert first.startswith("snakemake index --cores")
+        assert second.startswith("snakemake --cores")
+        assert all(f"--configfile config/examples/{page}.yaml" in command for command in (first, second))
+        for section in ("What the first command must say", "How long it takes", "What a good result looks like"):
+            assert f"\n## {section}\n" in text, (page, section)
 
 
 @pytest.fixture(scope="module")

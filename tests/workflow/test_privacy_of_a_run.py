@@ -54,12 +54,15 @@ def write_archive(root: Path) -> None:
         "no pixels": first[: first.index(b"\xe0\x7f\x10\x00")],
         "bits": first.replace(b"\x28\x00\x01\x01US\x02\x00\x0c\x00", b"\x28\x00\x01\x01US\x02\x00\x63\x00"),
         "side": first,
-        "broken date": first.replace(DATE.encode(), CANARY[:8].encode()),
+        "view": first,
+        # An image of its own: of one image under two patients neither file is used.
+        "broken date": first.replace(DATE.encode(), CANARY[:8].encode()).replace(b".12.2", b".12.9"),
     }
     for k, (what, data) in enumerate(bad.items()):
         (root / CANARY / f"{CANARY}_{what}.dcm").write_bytes(data)
         side = CANARY if what == "side" else "L"
-        rows.append([f"{CANARY}/{CANARY}_{what}.dcm", f"{CANARY}9{k}", "", side, "CC", CANARY, CANARY, ""])
+        view = CANARY if what == "view" else "CC"
+        rows.append([f"{CANARY}/{CANARY}_{what}.dcm", f"{CANARY}9{k}", "", side, view, CANARY, CANARY, ""])
     rows += [
         [f"{CANARY}/gone.dcm", f"{CANARY}99", "", "L", "CC", CANARY, CANARY, ""],
         [f"../{CANARY}.dcm", f"{CANARY}98", "", "L", "CC", CANARY, CANARY, ""],
@@ -67,9 +70,11 @@ def write_archive(root: Path) -> None:
     ]
     with (root / "manifest.csv").open("w", newline="") as f:
         out = csv.writer(f)
-        out.writerows(
-            [["image", "patient", "mask", "laterality", "view", "remarks", f"doctor {CANARY}", "birads"], *rows]
+        # `finding` is a column that is published where it holds words of the field; here it tells a story.
+        out.writerow(
+            ["image", "patient", "mask", "laterality", "view", "remarks", f"doctor {CANARY}", "birads", "finding"]
         )
+        out.writerows([*row, f"seen by {CANARY}, born {DATE}"] for row in rows)
 
 
 def no_sign_of_anyone(study: TinyStudy, *runs: Ran) -> None:
@@ -99,7 +104,7 @@ def test_a_whole_run(study):
     no_sign_of_anyone(study, ran)
     assert (study.results / "report.html").exists()
     reasons = {r["reason"] for r in csv.DictReader((study.results / "archive/excluded.csv").open())}
-    assert {"missing_file", "outside_root", "not_dicom", "bad_laterality"} <= reasons
+    assert {"missing_file", "outside_root", "not_dicom", "bad_laterality", "unknown_view"} <= reasons
     private = b"".join(p.read_bytes() for p in (study.results / "private").rglob("*") if p.is_file())
     assert CANARY.encode() in private  # the canaries were there to be found
     assert (study.results / "private/key").stat().st_mode & 0o777 == 0o600

@@ -95,5 +95,5 @@ def _keep_private(study, log: Path, text: str) -> Path:
     place = study.private / "logs" / log.relative_to(study.results / "logs")
     place.parent.mkdir(parents=True, exist_ok=True)
     study.private.chmod(0o700)
-    place.write_text(text, encoding="utf-8")
+    place.write_text(text, encoding="utf-8", errors="backslashreplace")  # a path may hold what is no UTF-8
     return place

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
 from mammoseg.datasets.masks import LOSSY
 from mammoseg.datasets.pictures import SUFFIXES, decode_picture, is_picture, picture_size
-from mammoseg.datasets.sheets import read_sheet
+from mammoseg.datasets.sheets import read_table_of
 from mammoseg.datasets.walk import check_folder, files_below, inside
 from mammoseg.dicom.decode import decode
 from mammoseg.dicom.read import check_usable, read_encoded
@@ -125,8 +125,8 @@ class CbisDdsmImporter(Importer):
             extra={k: v for k, v in facts.items() if k not in ("patient", "laterality", "view", "rois")} | decided,
         )
 
-    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
-        return [_resized(mask, rows, columns) for _, mask in self._masks(candidate, rows, columns)]
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> Iterator[np.ndarray]:
+        return (_resized(mask, rows, columns) for _, mask in self._masks(candidate, rows, columns))
 
     def _masks(self, candidate: Candidate, rows: int, columns: int) -> list[tuple[str, np.ndarray]]:
         """File and mask, in the size it is stored in, of each mass.
@@ -165,10 +165,10 @@ class CbisDdsmImporter(Importer):
         tables = set()
         repeated = 0
         for path in files_below(self.root, ".csv"):
-            if (name := TABLE.search(Path(path).name)) is None or not inside(self.root, path):
+            if (name := TABLE.search(Path(path).name)) is None:
                 continue
             table = name["kind"].lower(), name["split"].lower()
-            columns, lines = read_sheet(self.root / path)
+            columns, lines = read_table_of(self.root, path)
             if missing := [c for c in NEEDED if c not in columns]:
                 raise UserError(
                     f"the table {self.root / path} has no column {missing[0]!r}; replace it by the release's own"
@@ -245,9 +245,11 @@ def _candidate(rows: list[dict[str, str]], splits: list[str], disk: _Disk) -> tu
     """One view from its rows, and the files that hold its image again; Unusable where it cannot be used."""
     for row in rows:
         _check(row)
-    # A view may be in the tables of both kinds, with a file of its own in each. The masks are drawn on that of the masses.
-    images = list(dict.fromkeys(file for row in rows for file in disk.files(row["image_file_path"])))
-    if not images:
+    # A view may be in the tables of both kinds, with a file of its own in each. The masks are drawn on that of the masses,
+    # so that of the calcifications cannot stand in for it.
+    drawn_on = [file for row in _masses(rows) or rows for file in disk.files(row["image_file_path"])]
+    images = list(dict.fromkeys(drawn_on + [file for row in rows for file in disk.files(row["image_file_path"])]))
+    if not drawn_on:
         raise Unusable("missing_file", "the tables name it, and no such file is on the disk")
     rois = [disk.files(row["cropped_image_file_path"], row["roi_mask_file_path"]) for row in _masses(rows)]
     facts = {

@@ -6,6 +6,7 @@ The low-energy images (DM) are comparable to ordinary mammograms; the subtracted
 import json
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydicom.dataset import Dataset
 from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
 from mammoseg.datasets.masks import draw_ellipse, draw_region
 from mammoseg.datasets.pictures import picture_size
-from mammoseg.datasets.sheets import read_sheet
+from mammoseg.datasets.sheets import read_table_of
 from mammoseg.datasets.walk import check_folder, files_below
 from mammoseg.errors import Unusable, UserError
 
@@ -24,7 +25,10 @@ EXPECTED = (
     "the CDD-CESM release, with images like P10_L_DM_CC.jpg, Radiology_hand_drawn_segmentations_v2.csv and "
     "Radiology-manual-annotations (csv or xlsx)"
 )
-NAME = re.compile(r"(?P<patient>P\d+)_(?P<side>[LR])_(?P<kind>DM|CM)_(?P<view>[A-Z]+)\.jpe?g", re.IGNORECASE)
+# A second exposure has a 2 behind the view: P99_L_DM_MLO_2.jpg, P281_L_DM_MLO2.jpg.
+NAME = re.compile(
+    r"(?P<patient>P\d+)_(?P<side>[LR])_(?P<kind>DM|CM)_(?P<view>CC|MLO)(_?\d)?\.jpe?g", re.IGNORECASE | re.ASCII
+)
 MASS = re.compile(r"(?<!non)(?<!non[ -])\bmass(es)?\b", re.IGNORECASE)
 FINDING_COLUMNS = ("findings", "birads", "breast_density_acr", "pathology_classification_follow_up")
 OTHER = re.compile(r"asymmetr|distortion|edema|calcif|duct|scar|thicken|tortuous|retraction|non.mass", re.IGNORECASE)
@@ -51,12 +55,14 @@ class CddCesmImporter(Importer):
                 aside.append(SetAside(path, "duplicate", "the release holds this image at another place too"))
             else:
                 row = findings.get(stem)
+                finding = "" if row is None else _finding(row["findings"])
                 facts = {
                     "patient": name["patient"].upper(),
                     "laterality": name["side"].upper(),
                     "view": name["view"].upper(),
-                    "outlines": json.dumps(regions.get(stem, [])),
-                    "finding": "" if row is None else _finding(row["findings"]),
+                    # Only what is drawn: a corrected finding is another reference, as a corrected contour is.
+                    "outlines": json.dumps(regions.get(stem, []) if "mass" in finding else []),
+                    "finding": finding,
                     "birads": "" if row is None else row["birads"],
                     "density": "" if row is None else row["breast_density_acr"].strip("_"),
                     "pathology": "" if row is None else row["pathology_classification_follow_up"].lower(),
@@ -82,18 +88,16 @@ class CddCesmImporter(Importer):
             extra={k: facts[k] for k in ("finding", "birads", "density", "pathology")},
         )
 
-    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
-        if "mass" not in candidate.facts["finding"]:
-            return []
-        masks = [_draw(region, rows, columns) for region in json.loads(candidate.facts["outlines"])]
-        return [m for m in masks if m.any()]
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> Iterator[np.ndarray]:
+        masks = (_draw(region, rows, columns) for region in json.loads(candidate.facts["outlines"]))
+        return (m for m in masks if m.any())
 
     def _number(self, candidate: Candidate, rows: int, columns: int) -> int | None:
         """Masses of an image; None where nothing is said of it, or a mass is named and no contour drawn."""
         if not candidate.facts["finding"]:
             return None
-        masks = self.mass_masks(candidate, rows, columns)
-        return None if "mass" in candidate.facts["finding"] and not masks else len(masks)
+        n = sum(1 for _ in self.mass_masks(candidate, rows, columns))
+        return None if "mass" in candidate.facts["finding"] and not n else n
 
     def _pictures(self) -> list[str]:
         """All JPEGs of the release's own folders; of all folders, where a mirror has none of that name."""
@@ -122,10 +126,10 @@ class CddCesmImporter(Importer):
             raise UserError(
                 f"data root {self.root} holds no table with {word!r} in its name; expected there: {EXPECTED}"
             )
-        columns, rows = read_sheet(self.root / tables[0])
+        columns, rows = read_table_of(self.root, tables[0])
         if missing := [c for c in needed if c not in columns]:
             raise UserError(
-                f"the table {self.root / tables[0]} has no column {missing[0]!r}; it has {', '.join(columns)}"
+                f"the table {self.root / tables[0]} has no column {missing[0]!r}; put the release's own there"
             )
         return [{**dict.fromkeys(FINDING_COLUMNS, ""), **row} for row in rows]
 
@@ -153,5 +157,5 @@ def _draw(region: str, rows: int, columns: int) -> np.ndarray:
             case "point":
                 return draw_region(np.array([[shape["cx"], shape["cy"]]]), rows, columns)
         raise ValueError(shape["name"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):  # numbers of 400 digits, deep nesting
         raise Unusable("bad_annotation", "a contour in the release's table cannot be read") from None

@@ -1,7 +1,7 @@
 """The one interface of all releases: what a data set is to the rest of the program."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -72,7 +72,8 @@ CARRIED = frozenset(
         "official_split", "in_both_splits", "annotation_status",
     }
 )  # fmt: skip
-"""Further columns that identify no one and go into index.csv; the config's `carry` names more."""
+"""Further columns that identify no one and go into index.csv; the config's `carry` names more. In a table of the user's own
+they do so only where they hold words and numbers of the field, not free text (`Importer.free_text`)."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,15 @@ class Importer(ABC):
     ----------
     by_design : frozenset of str
         Reasons of files that every copy of the release holds and that are never used: they tell nothing of this copy.
+    free_text : bool
+        Whether `Case.extra` comes from a table of the user's own, whose cells may hold anything under any header.
     expected : mapping of str to int
         What is known of the whole release: files (the ones set aside included), patients, images with a mass, masses. Empty
         where nothing is. A copy that differs is used, with a warning.
     """
 
     by_design: frozenset[str] = frozenset()
+    free_text: bool = False
     expected: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, root: Path):
@@ -128,8 +132,10 @@ class Importer(ABC):
         """
 
     @abstractmethod
-    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> Iterable[np.ndarray]:
         """Masks of the masses, one boolean (rows, columns) array per mass in image pixels; empty where there is none.
+
+        They are asked for once and one after the other: a generator holds no more than one of them in memory.
 
         Raises
         ------

@@ -4,6 +4,7 @@ import logging
 import math
 import plistlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
 from mammoseg.datasets.masks import draw_region
-from mammoseg.datasets.sheets import EXCEL, read_sheet
+from mammoseg.datasets.sheets import EXCEL, read_table_of
 from mammoseg.datasets.walk import check_folder, files_below
 from mammoseg.dicom.position import pixel_spacing_mm
 from mammoseg.dicom.read import check_usable
@@ -72,6 +73,8 @@ class InbreastImporter(Importer):
                 found[name["id"]] = Candidate(path, (xml,) if xml else (), facts)
         if not found:
             raise UserError(f"data root {self.root} holds no INbreast image; expected there: {EXPECTED}")
+        if not outlines:  # an image without XML has no mass: then none had
+            raise UserError(f"data root {self.root} holds no XML with outlines of masses; expected there: {EXPECTED}")
         return list(found.values()), aside
 
     def describe(self, candidate: Candidate, header: Dataset | None) -> Case:
@@ -93,8 +96,8 @@ class InbreastImporter(Importer):
             extra={"birads": facts["birads"], "density": facts["density"]},
         )
 
-    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
-        return [draw_region(points, rows, columns) for points in self._masses(candidate, rows, columns)]
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> Iterator[np.ndarray]:
+        return (draw_region(points, rows, columns) for points in self._masses(candidate, rows, columns))
 
     def _masses(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
         """Outlines of the masses; one that has no point on the image is none. An image without XML has no finding."""
@@ -110,10 +113,9 @@ class InbreastImporter(Importer):
                 "the release has neither INbreast.csv nor .xls: BI-RADS, density and acquisition date stay empty"
             )
             return {}
-        path = self.root / tables[0]
-        columns, rows = read_sheet(path)
+        columns, rows = read_table_of(self.root, tables[0])
         if "file_name" not in columns:
-            raise UserError(f"the table {path} has no column 'File Name'; it has {', '.join(columns)}")
+            raise UserError(f"the table {self.root / tables[0]} has no column 'File Name'; put the release's own there")
         return {int(float(r["file_name"])): r for r in rows if re.fullmatch(r"\d+(\.0*)?", r["file_name"])}
 
 

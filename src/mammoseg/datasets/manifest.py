@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from mammoseg.datasets.masks import components, count_components, read_mask, rea
 from mammoseg.datasets.pictures import is_picture, picture_size
 from mammoseg.datasets.sheets import read_sheet
 from mammoseg.datasets.walk import inside
-from mammoseg.dicom.position import laterality_and_view, pixel_spacing_mm
+from mammoseg.dicom.position import VIEWS, laterality_and_view, pixel_spacing_mm, side_and_view
 from mammoseg.dicom.read import check_usable, read_header
 from mammoseg.dicom.values import text
 from mammoseg.errors import Unusable, UserError
@@ -37,6 +38,8 @@ class ManifestImporter(Importer):
         The CSV, or the folder that holds manifest.csv; paths in it are relative to its folder and may not leave it.
     """
 
+    free_text = True
+
     def __init__(self, root: Path):
         root = Path(root)
         self.table = root if root.suffix.lower() == ".csv" else root / NAME
@@ -56,17 +59,19 @@ class ManifestImporter(Importer):
             raise UserError(f"the manifest {self.table} has a header line and no image")
         patients = defaultdict(set)
         for row in rows:
-            patients[_tidy(row["image"])].add(row["patient"])
+            if row["patient"]:
+                patients[_tidy(row["image"])].add(row["patient"])
         found: dict[str, Candidate] = {}
         aside = []
         for row in rows:
             image = _tidy(row["image"])
             try:
+                candidate = self._candidate(image, row)
                 if len(patients[image]) > 1:
                     raise Unusable("two_patients", "the manifest lists it under two patients")
                 if image in found:
                     raise Unusable("duplicate", "the manifest lists it twice")
-                found[image] = self._candidate(image, row)
+                found[image] = candidate
             except Unusable as bad:
                 aside.append(SetAside(image, bad.reason, bad.explanation))
         return list(found.values()), aside
@@ -82,6 +87,7 @@ class ManifestImporter(Importer):
             key = text(header, "SOPInstanceUID") or candidate.image
             spacing = pixel_spacing_mm(header)
             laterality, view = laterality_and_view(header)
+        side, given = side_and_view(facts.get("view", "").upper())
         n_masses = None
         if "mask" in facts:
             n_masses = count_components(self._mask(candidate, rows, columns))
@@ -89,14 +95,14 @@ class ManifestImporter(Importer):
             key=key,
             patient=facts["patient"],
             study=facts.get("study") or (text(header, "StudyInstanceUID") if header else "") or facts["patient"],
-            laterality=SIDES[facts.get("laterality", "").lower()] or laterality,
-            view=facts.get("view", "").upper() or view,
+            laterality=SIDES[facts.get("laterality", "").lower()] or side or laterality,
+            view=given or view,
             pixel_spacing_mm=float(facts["pixel_spacing_mm"]) if facts.get("pixel_spacing_mm") else spacing,
             n_masses=n_masses,
             extra={name: value for name, value in facts.items() if name not in REQUIRED + OPTIONAL},
         )
 
-    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> Iterator[np.ndarray]:
         return components(self._mask(candidate, rows, columns))
 
     def _mask(self, candidate: Candidate, rows: int, columns: int) -> np.ndarray:
@@ -121,6 +127,11 @@ class ManifestImporter(Importer):
             raise Unusable("no_patient", "its row in the manifest has an empty cell in the column patient")
         if row.get("laterality", "").lower() not in SIDES:
             raise Unusable("bad_laterality", "its laterality in the manifest is none of L, R, left, right")
+        side, view = side_and_view(row.get("view", "").upper())
+        if row.get("view") and not view:  # it goes into index.csv, so it may be no text of any kind
+            raise Unusable("unknown_view", f"its view in the manifest is none of {', '.join(sorted(VIEWS))}")
+        if side and SIDES[row.get("laterality", "").lower()] not in ("", side):
+            raise Unusable("bad_laterality", "its laterality in the manifest is not the side that its view names")
         if row.get("pixel_spacing_mm") and not _is_spacing(row["pixel_spacing_mm"]):
             raise Unusable("bad_pixel_spacing", "its pixel spacing in the manifest is not a positive number")
         masks = tuple(_tidy(m) for m in row.get("mask", "").split(MASK_SEPARATOR) if m.strip())

@@ -1,6 +1,7 @@
 """Masks of masses in image pixels: from outlines, and from mask files. A pixel's centre has whole coordinates."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,8 @@ from mammoseg.dicom.values import items
 from mammoseg.errors import Unusable
 
 LOSSY = frozenset({".jpg", ".jpeg"})
+MAX_MASSES = 500  # in one mask; no breast has a tenth of it
+FARTHEST = 1e9  # pixels: differences of the largest floats would be infinite
 
 
 def draw_region(points: np.ndarray, rows: int, columns: int) -> np.ndarray:
@@ -30,8 +33,16 @@ def draw_region(points: np.ndarray, rows: int, columns: int) -> np.ndarray:
     (rows, columns) array of bool
         Pixels whose centre is inside (even-odd rule) or on the outline, which makes the area that of the polygon; where
         there is none (one or two points, a sliver), the pixels nearest to the points. Empty only if all of it is outside.
+
+    Raises
+    ------
+    ValueError
+        Where a number is not finite: tables hold NaN, and 1e400 is infinite.
     """
     points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    if not np.isfinite(points).all():
+        raise ValueError("an outline needs finite numbers")
+    points = np.clip(points, -FARTHEST, FARTHEST)
     mask = np.zeros((rows, columns), dtype=bool)
     if len(points) >= 3:
         _fill(mask, points)
@@ -211,12 +222,27 @@ def _says(segment) -> str:
     return f"{segment.segment_label} {segment.segmented_property_type.meaning}".lower()
 
 
-def components(mask: np.ndarray) -> list[np.ndarray]:
-    """The 8-connected components of a mask, each as a boolean array of its shape; masses that touch are one."""
+def components(mask: np.ndarray) -> Iterator[np.ndarray]:
+    """The 8-connected components of a mask, each as a boolean array of its shape; masses that touch are one.
+
+    One after the other, so that many need no more memory than one.
+    """
     n, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    return [labels == label for label in range(1, n)]
+    for label in range(1, n):
+        yield labels == label
 
 
 def count_components(mask: np.ndarray) -> int:
-    """How many 8-connected components a mask has."""
-    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] - 1 if mask.any() else 0
+    """How many 8-connected components a mask has.
+
+    Raises
+    ------
+    Unusable
+        ``too_many_masses`` where it has more than `MAX_MASSES`: drawing them would take until the worker's time is up.
+    """
+    n = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] - 1 if mask.any() else 0
+    if n > MAX_MASSES:
+        raise Unusable(
+            "too_many_masses", f"its mask has more than {MAX_MASSES} separate regions, as noise has: clean it"
+        )
+    return n

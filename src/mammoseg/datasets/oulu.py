@@ -1,6 +1,7 @@
 """Releases of the Oulu annotation tool (MIPT-Oulu/MammogramAnnotationTool_public)."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -8,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from mammoseg.datasets.importer import Candidate, Case, Importer, SetAside
 from mammoseg.datasets.masks import components, count_components, read_mask
-from mammoseg.datasets.sheets import read_sheet
+from mammoseg.datasets.sheets import read_table_of
 from mammoseg.datasets.walk import check_folder, files_below
 from mammoseg.dicom.position import laterality_and_view, pixel_spacing_mm
 from mammoseg.dicom.read import check_usable
@@ -36,7 +37,7 @@ class OuluImporter(Importer):
         check_folder(self.root / "images", EXPECTED)
         status = self._status()
         masks = set(files_below(self.root / "masks", ".png"))
-        densities: dict[str, str] = {}
+        densities: dict[str, str | None] = {}
         found, aside = [], []
         for path in files_below(self.root / "images", ".dcm"):
             parts = PurePosixPath(path).parts
@@ -46,7 +47,7 @@ class OuluImporter(Importer):
             study, name = parts
             if study not in densities:
                 densities[study] = self._density(study)
-            facts = {"study": study, "status": status.get(study, ""), "density": densities[study]}
+            facts = {"study": study, "status": status.get(study, ""), "density": densities[study] or ""}
             for kind in CLASSES:
                 # Names are UIDs: cut off ".dcm" only, with_suffix would take the last part of the UID with it.
                 mask = f"{study}/{name[:-4]}_mask_{kind}_mass.png"
@@ -56,6 +57,8 @@ class OuluImporter(Importer):
             found.append(Candidate(f"images/{path}", annotations, facts))
         if not found:
             raise UserError(f"data root {self.root} holds no image; expected there: {EXPECTED}")
+        if unreadable := sum(d is None for d in densities.values()):
+            log.warning("the tables of breast density of %d studies cannot be read: it stays empty there", unreadable)
         return found, aside
 
     def describe(self, candidate: Candidate, header: Dataset | None) -> Case:
@@ -81,9 +84,9 @@ class OuluImporter(Importer):
             },
         )
 
-    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> list[np.ndarray]:
+    def mass_masks(self, candidate: Candidate, rows: int, columns: int) -> Iterator[np.ndarray]:
         masks = [read_mask(self.root / path, rows, columns) for path in candidate.annotations]
-        return [mass for mask in masks for mass in components(mask)]
+        return (mass for mask in masks for mass in components(mask))
 
     def _count(self, candidate: Candidate, kind: str, rows: int, columns: int) -> int | None:
         """Masses of one class; None where there is no mask file and the study does not claim to be ready."""
@@ -100,20 +103,23 @@ class OuluImporter(Importer):
         if not path.is_file():
             log.warning("the release has no study_info.csv: empty masks are taken as 'no mass'")
             return {}
-        columns, rows = read_sheet(path)
+        columns, rows = read_table_of(self.root, path.name)
         if missing := {"studyinstanceuid", "annotationstatus"} - set(columns):
-            raise UserError(f"the table {path} has no column {sorted(missing)[0]}; it has {', '.join(columns)}")
+            raise UserError(f"the table {path} has no column {sorted(missing)[0]}; put the annotation tool's own there")
         status = {r["studyinstanceuid"]: STATUS.get(r["annotationstatus"], "") for r in rows}
         unready = sum(s in ("pending", "incomplete") for s in status.values())
         if unready:
             log.warning("%d of %d studies are not marked ready in study_info.csv", unready, len(status))
         return status
 
-    def _density(self, study: str) -> str:
-        """Breast density, 1 to 4, of a study; empty where undefined or not given."""
-        path = self.root / "csv" / f"{study}_breast_density.csv"
-        if not path.is_file():
+    def _density(self, study: str) -> str | None:
+        """Breast density, 1 to 4, of a study; empty where undefined or not given, None where its table cannot be read."""
+        path = f"csv/{study}_breast_density.csv"
+        if not (self.root / path).is_file():
             return ""
-        _, rows = read_sheet(path)
+        try:
+            _, rows = read_table_of(self.root, path)
+        except UserError:  # it would name the study, and costs no more than a word about it
+            return None
         density = rows[0].get("breastdensity", "") if rows else ""
         return density if density in ("1", "2", "3", "4") else ""

@@ -12,6 +12,7 @@ from mammoseg.dicom.read import MAX_PIXELS
 from mammoseg.errors import Unusable
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+ORIENTATION, PHOTOMETRIC = 274, 262  # tags of a TIFF
 FORMATS = ("PNG", "JPEG", "TIFF")
 
 
@@ -26,14 +27,16 @@ def picture_size(path: str | os.PathLike) -> tuple[int, int]:
     Raises
     ------
     Unusable
-        ``unreadable``, ``too_large``, ``multi_frame``.
+        ``unreadable``, ``too_large``, ``multi_frame``; ``orientation`` for a TIFF that says it is stored turned or mirrored.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of large pictures; we refuse them below
         try:
             with Image.open(path, formats=FORMATS) as picture:
                 columns, rows = picture.size
-                pages = getattr(picture, "n_frames", 1) if picture.format == "TIFF" else 1
+                tiff = picture.format == "TIFF"
+                pages = getattr(picture, "n_frames", 1) if tiff else 1
+                turned = tiff and picture.tag_v2.get(ORIENTATION) in range(2, 9)  # 1: as it is stored
         except Image.DecompressionBombError:
             raise _too_large() from None
         except Exception:  # Pillow raises almost anything on damaged files; its texts name the file
@@ -42,11 +45,16 @@ def picture_size(path: str | os.PathLike) -> tuple[int, int]:
         raise _too_large()
     if pages > 1:
         raise Unusable("multi_frame", "it holds several pages")
+    if turned:
+        # Viewers differ in whether they obey the tag, so nobody knows which way up its masks were drawn; OpenCV obeys it.
+        raise Unusable(
+            "orientation", "it is a TIFF with an orientation tag: save it as it is to be seen, without the tag"
+        )
     return rows, columns
 
 
 def decode_picture(path: str | os.PathLike) -> np.ndarray:
-    """Pixels of a picture as they are stored, orientation tags not applied (annotations are in stored pixels).
+    """Pixels of a picture as they are stored, the orientation of a JPEG not applied (annotations are in stored pixels).
 
     Returns
     -------
@@ -75,7 +83,7 @@ def decode_picture(path: str | os.PathLike) -> np.ndarray:
 def _white_is_zero(path: str | os.PathLike) -> bool:
     """Whether a picture is a TIFF whose PhotometricInterpretation is WhiteIsZero."""
     with Image.open(path, formats=FORMATS) as picture:
-        return picture.format == "TIFF" and picture.tag_v2.get(262) == 0
+        return picture.format == "TIFF" and picture.tag_v2.get(PHOTOMETRIC) == 0
 
 
 def read_picture(path: str | os.PathLike) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
+from mammoseg.datasets.walk import inside
 from mammoseg.errors import UserError
 
 SEPARATORS = ",;\t"
@@ -38,9 +39,19 @@ def read_sheet(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         raise UserError(f"the table {path} is empty; it needs a header line")
     places = [(snake_case(header), i) for i, header in enumerate(lines[0]) if snake_case(header)]
     columns = [name for name, _ in places]
-    if repeated := sorted({c for c in columns if columns.count(c) > 1}):
-        raise UserError(f"the table {path} has two columns named {repeated[0]!r}; rename one")
+    numbers: dict[str, int] = {}
+    for name, i in places:
+        if (first := numbers.setdefault(name, i)) != i:
+            # A header is not quoted anywhere: it may be a row of data, or a name.
+            raise UserError(f"columns {first + 1} and {i + 1} of the table {path} have the same name; rename one")
     return columns, [{name: line[i].strip() if i < len(line) else "" for name, i in places} for line in lines[1:]]
+
+
+def read_table_of(root: Path, path: str) -> tuple[list[str], list[dict[str, str]]]:
+    """As `read_sheet`, of the table at `path` of a release; a link that leads out of it is refused, as for its images."""
+    if not inside(root, path):
+        raise UserError(f"the table {root / path} is a link that leaves the data root; put the table itself there")
+    return read_sheet(root / path)
 
 
 def _csv(path: Path) -> list[list[str]]:

@@ -39,7 +39,7 @@ def laterality_and_view(header: Dataset) -> tuple[str, str]:
     view : str
         One of `VIEWS`, or ``""``.
     """
-    side, view = _split(text(header, "ViewPosition").upper())
+    side, view = side_and_view(text(header, "ViewPosition").upper())
     if not view:
         words = text(header, "AcquisitionDeviceProcessingDescription").upper().split()
         if len(words) >= 2 and words[0] in VIEWS and words[1] in SIDES:
@@ -81,8 +81,11 @@ def pixel_spacing_mm(header: Dataset) -> float | None:
     return None
 
 
-def _split(position: str) -> tuple[str, str]:
-    """Side and view of a ViewPosition: ``"MLO"`` → ``("", "MLO")``, ``"RMLO"`` → ``("R", "MLO")``."""
+def side_and_view(position: str) -> tuple[str, str]:
+    """Side and view of a ViewPosition in upper case: ``"MLO"`` → ``("", "MLO")``, ``"RMLO"`` → ``("R", "MLO")``.
+
+    Both are empty where it is neither one of `VIEWS` nor a side and one of them.
+    """
     if position in VIEWS:
         return "", position
     if position[:1] in ("L", "R") and position[1:] in VIEWS:
