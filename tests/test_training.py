@@ -1,5 +1,6 @@
 """Training a fold: what is trained, kept, written and said, on a tiny network and on ResNet22-UNet."""
 
+import contextlib
 import copy
 import csv
 import json
@@ -47,6 +48,7 @@ class Tiny(nn.Module):
             nn.Upsample(scale_factor=2),
             nn.Conv2d(6, 1, 3, 1, 1),
         )
+        self.decoder.cell = 1
         self.batches = []
 
     def forward(self, x):
@@ -201,6 +203,19 @@ def test_global_state_is_given_back(tiny, tmp_path, monkeypatch):
     assert state() == before
     assert [str(w.message) for w in caught] == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_cuda_is_initialised_before_its_statistics_are_reset(monkeypatch):
+    """A pretended GPU that, as the real one, knows no device before."""
+    calls = []
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "init", lambda: calls.append("init"))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: calls.append(f"reset {device}"))
+    with training._own_state(torch.device("cuda", 1), threads=1):
+        assert calls == ["init", "reset cuda:1"]
+    calls.clear()
+    with training._own_state(torch.device("cpu"), threads=1):
+        assert not calls
 
 
 def test_the_estimate_does_not_change_the_result(monkeypatch):

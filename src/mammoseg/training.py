@@ -383,10 +383,11 @@ def _own_state(device: torch.device, threads: int) -> Iterator[None]:
     cv2.setNumThreads(1)  # its pictures are too small to share out, and its threads do not survive a fork
     # Deterministic mode fills all new memory with NaN, to show what reads it too early: nothing here does.
     torch.utils.deterministic.fill_uninitialized_memory = False
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            if device.type == "cuda":
+                torch.cuda.init()  # unlike most of torch.cuda the next call does not do that itself, and fails without
+                torch.cuda.reset_peak_memory_stats(device)
             yield
     finally:
         torch.set_num_threads(before[0])
