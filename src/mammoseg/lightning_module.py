@@ -192,10 +192,17 @@ class FoldTraining(L.LightningModule):
         self.trained: list[tuple[Tensor, Tensor]] = []
         self.validated: list[tuple[Tensor, Tensor]] = []
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _number: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
+        """The batch's part of the mean loss over all images of the optimiser's step, for Lightning to divide by `accumulate`."""
         loss, scores = self._judge(batch)
         self.trained.append((loss.detach(), scores))
-        return loss
+        accumulate = self.settings["accumulate"]
+        return loss * (accumulate * len(scores) / self._images_in_step(number // accumulate))
+
+    def _images_in_step(self, step: int) -> int:
+        """An epoch's last step has what is left: fewer batches, and the last one may be smaller."""
+        full = self.settings["accumulate"] * self.loader.batch_size
+        return min(full, len(self.loader.sampler) - step * full)
 
     def on_validation_start(self) -> None:
         self._refuse_nonsense(self.trained, "batch")
