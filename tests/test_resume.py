@@ -1,11 +1,15 @@
 """A training that is broken off goes on after its last finished epoch, and ends as if nothing had happened."""
 
+import errno
+import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -18,7 +22,8 @@ from mammoseg import training
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv
 from mammoseg.lightning_module import FoldTraining
-from mammoseg.resume import STATE
+from mammoseg.resume import SEAL, STATE
+from mammoseg.training_events import Events
 
 TESTS = Path(__file__).parent
 SCHEDULE = {"combined": 3, "tversky": 4, "freeze": 2, "milestones": [2, 4]}
@@ -58,13 +63,21 @@ def assert_same(a, b):
     assert (a.best_epoch, a.normalisation, a.parameters) == (b.best_epoch, b.normalisation, b.parameters)
 
 
+def assert_goes_on_after(epoch, state):
+    """Train what follows `epoch`, and nothing before it, to the undisturbed training's end."""
+    seen = []
+    resumed = run(training=recipe(**SCHEDULE), state=state, watchers=[lambda job: seen.append(job.epoch)])
+    assert seen == list(range(epoch + 1, 8))
+    assert_same(resumed, run(training=recipe(**SCHEDULE)))
+
+
 @pytest.mark.parametrize("policy", ["milestones", "one_cycle"])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_broken_off_after_any_epoch(tiny, tmp_path, policy, optimizer):
     """Also right where the learning rate drops, the encoder thaws and the loss changes: epochs 2, 3 and 4."""
     settings = recipe(**SCHEDULE, policy=policy, optimizer=optimizer)
     undisturbed = run(training=settings)
-    for after in range(2, 8):
+    for after in range(1, 8):
         state = tmp_path / f"state{after}"
         broken_off(after, training=settings, state=state)
         resumed = run(training=settings, state=state)
@@ -72,16 +85,24 @@ def test_broken_off_after_any_epoch(tiny, tmp_path, policy, optimizer):
         assert resumed.cost["resumed"] == 1
 
 
-def test_broken_off_again_and_again(tiny, tmp_path):
+def test_broken_off_again_and_again(tiny, tmp_path, monkeypatch):
     settings = recipe(**SCHEDULE, accumulate=2)
     state = tmp_path / "state"
-    for after in (1, 2, 3, 3, 6):
+    for after in (1, 2, 3):
         broken_off(after, training=settings, state=state)
+
+    def killed(_training):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(FoldTraining, "on_validation_start", killed)
+        run(training=settings, state=state)
+    broken_off(5, training=settings, state=state)
     seen = []
     resumed = run(training=settings, state=state, watchers=[lambda job: seen.append(job.epoch)])
     assert_same(resumed, run(training=settings))
     assert seen == [6, 7], "epochs that had ended were trained again"
-    assert resumed.cost["resumed"] == 3, "two of them ended no epoch of their own"
+    assert resumed.cost["resumed"] == 4, "one of them ended no epoch of its own"
     assert resumed.cost["seconds"] > sum(row["seconds"] for row in resumed.history[:5]), (
         "the lost processes' time counts"
     )
@@ -113,6 +134,36 @@ def test_terminated_it_ends_at_the_next_batch_and_goes_on(tiny, tmp_path, monkey
     assert_same(run(training=recipe(**SCHEDULE), state=tmp_path / "state"), run(training=recipe(**SCHEDULE)))
 
 
+def test_terminated_when_an_epoch_ends_it_is_not_trained_again(tiny, tmp_path, monkeypatch):
+    """By then the log has its line, and the signal is heard before the next epoch begins."""
+    end = FoldTraining.on_train_epoch_end
+
+    def terminated(self):
+        if self.epoch == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        end(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FoldTraining, "on_train_epoch_end", terminated)
+        with pytest.raises(SystemExit) as status:
+            run(training=recipe(**SCHEDULE), state=tmp_path / "state")
+    assert status.value.code == 128 + signal.SIGTERM
+    assert_goes_on_after(3, tmp_path / "state")
+
+
+def test_trouble_in_showing_an_epoch_does_not_lose_it(tiny, tmp_path, monkeypatch):
+    """TensorBoard's disk is full: the learning rate of the next epoch, and all else, has been kept before."""
+
+    def full(_events, training):
+        if training.epoch == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(Events, "__call__", full)
+        run(training=recipe(**SCHEDULE), state=tmp_path / "state")
+    assert_goes_on_after(2, tmp_path / "state")
+
+
 def test_a_finished_training_whose_model_was_not_written_is_not_trained_again(tiny, tmp_path):
     first = run(training=recipe(**SCHEDULE), state=tmp_path / "state")
     again = run(training=recipe(**SCHEDULE), state=tmp_path / "state", watchers=[lambda job: pytest.fail("trained")])
@@ -126,32 +177,81 @@ def test_the_normalisation_is_not_measured_again(tiny, tmp_path, monkeypatch):
     assert_same(run(training=recipe(**SCHEDULE), state=tmp_path / "state"), undisturbed)
 
 
-def test_the_state_of_another_training_is_removed(tiny, tmp_path):
-    broken_off(3, training=recipe(**SCHEDULE), state=tmp_path / "state", made_from="one")
+def test_the_state_of_another_training_is_removed(tiny, tmp_path, monkeypatch):
+    state = tmp_path / "state"
+    broken_off(3, training=recipe(**SCHEDULE), state=state, made_from="one")
     settings = recipe(**SCHEDULE, learning_rate=0.02)
-    broken_off(1, training=settings, state=tmp_path / "state", made_from="other")
-    assert not (tmp_path / "state" / STATE).exists()
-    other = run(training=settings, state=tmp_path / "state", made_from="other")
+
+    def killed(_training):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(FoldTraining, "on_train_epoch_start", killed)
+        run(training=settings, state=state, made_from="other")
+    assert not list(state.iterdir())
+    other = run(training=settings, state=state, made_from="other")
     assert other.cost["resumed"] == 0
     assert_same(other, run(training=settings))
 
 
-@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
-def test_a_state_that_cannot_be_read_is_said_and_left(tiny, tmp_path, damage, caplog):
+def test_a_folder_that_cannot_be_removed_is_no_trouble(tiny, tmp_path, monkeypatch):
+    """As on NFS, where a file that something holds open stays under another name."""
+    broken_off(3, training=recipe(**SCHEDULE), state=tmp_path / "state", made_from="one")
+    (tmp_path / "state/.nfs0001").write_bytes(b"held")
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    assert run(state=tmp_path / "state", made_from="other").cost["resumed"] == 0
+
+
+def flipped(state):
+    """One bit of a weight: the file is as long as it was, and torch reads it without a word."""
+    middle = len(state) // 2
+    return state[:middle] + bytes([state[middle] ^ 64]) + state[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda state: b"", lambda state: b"not a checkpoint", lambda state: state[:-5000], flipped, lambda state: bytes(9999)],
+    ids=["empty", "text", "cut", "flipped", "zeros"],
+)  # fmt: skip
+def test_a_damaged_state_is_said_and_set_aside(tiny, tmp_path, damage, caplog):
     broken_off(3, training=recipe(**SCHEDULE), state=tmp_path / "state")
     path = tmp_path / "state" / STATE
-    path.write_bytes(path.read_bytes()[:-5000] if damage is None else damage)
+    damaged = damage(path.read_bytes())
+    path.write_bytes(damaged)
     with caplog.at_level("INFO"):
         result = run(training=recipe(**SCHEDULE), state=tmp_path / "state")
     assert_same(result, run(training=recipe(**SCHEDULE)))
-    assert "cannot be read; it begins anew" in caplog.text
+    assert result.cost["resumed"] == 0
+    assert "is damaged; it begins anew, and state.bad is kept" in caplog.text
+    assert (tmp_path / "state/state.bad").read_bytes() == damaged
+
+
+@pytest.mark.parametrize("trouble", [errno.EIO, errno.EACCES, errno.ESTALE])
+def test_a_disk_that_does_not_answer_costs_no_epoch(tiny, tmp_path, monkeypatch, trouble):
+    broken_off(3, training=recipe(**SCHEDULE), state=tmp_path / "state")
+    read = Path.open
+
+    def failing(path, *options, **named):
+        if path.name == STATE:
+            raise OSError(trouble, os.strerror(trouble), str(path))
+        return read(path, *options, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", failing)
+        with pytest.raises(
+            UserError, match=rf"{STATE}, cannot be read \({os.strerror(trouble)}\): run again when"
+        ) as said:
+            run(training=recipe(**SCHEDULE), state=tmp_path / "state")
+    assert "\n" not in str(said.value)
+    assert_goes_on_after(3, tmp_path / "state")
 
 
 def test_the_state_holds_nothing_that_runs(tiny, tmp_path):
     """torch.load reads it without running code: tensors, numbers, texts."""
     broken_off(3, training=recipe(**SCHEDULE), state=tmp_path / "state")
-    kept = torch.load(tmp_path / "state" / STATE, weights_only=True)
-    assert [row["epoch"] for row in kept["fold"]["history"]] == [1, 2]
+    state = (tmp_path / "state" / STATE).read_bytes()
+    kept = torch.load(io.BytesIO(state[SEAL:]), weights_only=True)
+    assert [row["epoch"] for row in kept["fold"]["history"]] == [1, 2, 3]
     assert [row["epoch"] for row in read_csv(tmp_path / "state/history.csv")] == ["1", "2", "3"]
 
 
@@ -166,10 +266,14 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_epoch(tiny, tmp_path, monk
         patch.setattr(FoldTraining, "_judge", spoiled)
         with pytest.raises(UserError, match=r"not a finite number in epoch 4, batch 1;"):
             run(training=recipe(**SCHEDULE), state=tmp_path / "state")
-    seen = []
-    resumed = run(training=recipe(**SCHEDULE), state=tmp_path / "state", watchers=[lambda job: seen.append(job.epoch)])
-    assert seen == [4, 5, 6, 7]
-    assert_same(resumed, run(training=recipe(**SCHEDULE)))
+    assert_goes_on_after(3, tmp_path / "state")
+
+
+def test_the_state_goes_to_its_own_disk_alone(tiny, tmp_path, monkeypatch):
+    """A small /tmp is no trouble, and nothing can be left there."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
+    broken_off(3, training=recipe(**SCHEDULE), state=tmp_path / "state")
+    assert_goes_on_after(3, tmp_path / "state")
 
 
 def test_a_disk_that_is_full_leaves_the_last_whole_state(tiny, tmp_path, monkeypatch):
@@ -183,11 +287,12 @@ def test_a_disk_that_is_full_leaves_the_last_whole_state(tiny, tmp_path, monkeyp
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(OSError, match="File too large") as full:
             run(training=recipe(**SCHEDULE), state=state)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
+    assert full.value.errno == errno.EFBIG, "workflow/scripts/_bootstrap.py knows a full disk by its number"
     assert (state / STATE).read_bytes() == before
     assert sorted(p.name for p in state.iterdir()) == ["history.csv", STATE]
     assert_same(run(training=recipe(**SCHEDULE), state=state), run(training=recipe(**SCHEDULE)))

@@ -131,12 +131,15 @@ class FoldTraining(L.LightningModule):
             weight_decay=settings["weight_decay"],
             fused=True,
         )
+        steps = math.ceil(len(self.loader) / settings["accumulate"])
         if schedule["policy"] == "one_cycle":
-            steps = self.schedule.epochs * math.ceil(len(self.loader) / settings["accumulate"])
-            policy = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["learning_rate"], total_steps=steps)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": policy, "interval": "step"}}
-        policy = torch.optim.lr_scheduler.MultiStepLR(optimizer, schedule["milestones"], schedule["factor"])
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": policy, "interval": "epoch"}}
+            total = self.schedule.epochs * steps
+            policy = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["learning_rate"], total_steps=total)
+        else:
+            milestones = [epoch * steps for epoch in schedule["milestones"]]
+            policy = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, schedule["factor"])
+        # Counted in steps: what Lightning does once an epoch it does after the epoch's end, when the state has been written.
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": policy, "interval": "step"}}
 
     def train(self, mode: bool = True) -> "FoldTraining":
         """As usual, except that a frozen encoder keeps its batch-norm statistics."""
@@ -162,9 +165,12 @@ class FoldTraining(L.LightningModule):
         for name in ("history", "best_epoch", "best_loss", "best_state"):
             setattr(self, name, kept[name])
         self.earlier_seconds, self.resumed = kept["seconds"], kept["resumed"] + 1
-        # The state is that between two epochs, where Lightning would take the last batch of the one for where it stands in
-        # the other; and it asks the loader for batches before it tells it the epoch.
-        batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        # The state is that at the end of an epoch, which Lightning would end once more, and then take its last batch for where
+        # it stands in the next one; and it asks the loader for batches before it tells it the epoch.
+        loops = checkpoint["loops"]["fit_loop"]
+        for count in (loops["epoch_progress"]["total"], loops["epoch_progress"]["current"]):
+            count["completed"] = count["processed"]
+        batches = loops["epoch_loop.batch_progress"]
         batches |= {"current": dict.fromkeys(batches["current"], 0), "is_last_batch": False}
         self.loader.sampler.set_epoch(len(self.history))
         self.messages.info("%s goes on after epoch %d", self.label, len(self.history))

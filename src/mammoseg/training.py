@@ -170,7 +170,7 @@ def train_fold(
 
         epochs = EpochState(state, made_from) if state else None
         left = epochs.prepare(log) if epochs else None
-        recorders = [epochs.write_history] if epochs else []
+        recorders = [epochs.keep] if epochs else []
         names = [pack.cases[row]["image_id"] for row in rows["training"]]
         settings = augmentation if normalisation["augmented"] else None
         measured = (
@@ -315,10 +315,10 @@ def _trainer(
         precision=precision,
         max_epochs=epochs,
         accumulate_grad_batches=training["accumulate"],
-        callbacks=[state] if state else [],
         deterministic=training["deterministic"],
         benchmark=not training["deterministic"],
-        plugins=[LightningEnvironment()],  # under Slurm Lightning would count tasks and requeue the job by itself
+        # Under Slurm Lightning would count tasks and requeue the job by itself.
+        plugins=[LightningEnvironment(), *([state] if state else [])],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
