@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import train_fold
 from safetensors.torch import load_file
-from test_training import Tiny, recipe, run
+from test_training import CONFIG, PACK, UNET, Tiny, recipe, run
 
 from mammoseg import training
+from mammoseg.acceptance import Code
 from mammoseg.errors import UserError
-from mammoseg.files import read_csv
+from mammoseg.files import read_csv, write_csv
 from mammoseg.lightning_module import FoldTraining
 from mammoseg.resume import SEAL, STATE
 from mammoseg.training_events import Events
@@ -69,6 +71,66 @@ def assert_goes_on_after(epoch, state):
     resumed = run(training=recipe(**SCHEDULE), state=state, watchers=[lambda job: seen.append(job.epoch)])
     assert seen == list(range(epoch + 1, 8))
     assert_same(resumed, run(training=recipe(**SCHEDULE)))
+
+
+def script(folder, code, watch=lambda: ""):
+    """Run the rule's script on the pack of the other tests, whose fold 0 is its last two patients."""
+    people = [{"patient_id": f"p{k}", "role": "train", "fold": str(int(k < 5))} for k in range(7)]
+    write_csv(folder / "splits.csv", people[0], people)
+    (folder / "pack").mkdir(exist_ok=True)
+    (folder / "pack/pack.json").write_text('{"content": "c"}')
+    settings = {
+        "model": UNET, "training": recipe(**SCHEDULE), "augmentation": CONFIG["augmentation"],
+        "normalisation": {"augmented": True}, "seed": 1,
+    }  # fmt: skip
+    train_fold.main(
+        folder / "pack",
+        folder / "splits.csv",
+        None,
+        folder / "m/fold0",
+        0,
+        settings,
+        code,
+        {},
+        1,
+        folder / "events",
+        watch,
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "goes_on"),
+    [
+        (Code("old", frozenset({"old"})), True),
+        (Code("new", frozenset({"old", "new"})), True),  # accepted
+        (Code("new", frozenset({"new"})), False),
+        (Code("old", frozenset()), False),  # rebuild=true
+    ],
+    ids=["same", "accepted", "changed", "rebuild"],
+)
+def test_goes_on_under_the_code_that_counts_as_its_own(tiny, tmp_path, monkeypatch, caplog, code, goes_on):
+    """As the finished models, which Keeper puts back, or does not."""
+    monkeypatch.setattr(train_fold, "open_pack", lambda _: PACK)
+    left = iter(["", ""])
+
+    def watch():
+        if (said := next(left, None)) is None:
+            raise Killed
+        return said
+
+    with pytest.raises(Killed):
+        script(tmp_path, Code("old", frozenset({"old"})), watch)
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        script(tmp_path, code)
+    facts = json.loads((tmp_path / "m/fold0/model.json").read_text())
+    assert facts["cost"]["resumed"] == int(goes_on)
+    assert ("goes on after epoch 3" in caplog.text) == goes_on
+    removed = (
+        "the state of a training that had ended 3 epochs is removed: it is of other code, or all is to be made anew"
+    )
+    assert (removed in caplog.text) == (not goes_on)
+    assert not (tmp_path / "m/fold0/.resume").exists()
 
 
 @pytest.mark.parametrize("policy", ["milestones", "one_cycle"])
@@ -177,7 +239,7 @@ def test_the_normalisation_is_not_measured_again(tiny, tmp_path, monkeypatch):
     assert_same(run(training=recipe(**SCHEDULE), state=tmp_path / "state"), undisturbed)
 
 
-def test_the_state_of_another_training_is_removed(tiny, tmp_path, monkeypatch):
+def test_the_state_of_another_training_is_removed(tiny, tmp_path, monkeypatch, caplog):
     state = tmp_path / "state"
     broken_off(3, training=recipe(**SCHEDULE), state=state, made_from="one")
     settings = recipe(**SCHEDULE, learning_rate=0.02)
@@ -189,6 +251,7 @@ def test_the_state_of_another_training_is_removed(tiny, tmp_path, monkeypatch):
         patch.setattr(FoldTraining, "on_train_epoch_start", killed)
         run(training=settings, state=state, made_from="other")
     assert not list(state.iterdir())
+    assert "the state of a training that had ended 3 epochs is removed: it is of other data or recipe" in caplog.text
     other = run(training=settings, state=state, made_from="other")
     assert other.cost["resumed"] == 0
     assert_same(other, run(training=settings))

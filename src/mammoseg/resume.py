@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import CheckpointIO
 
+from mammoseg.acceptance import Code
 from mammoseg.errors import UserError
 from mammoseg.files import whole, write_csv
 from mammoseg.fold_model import HISTORY
@@ -33,7 +34,9 @@ class EpochState(CheckpointIO):
     folder : Path
         Holds nothing else.
     made_from : str
-        Fingerprint of all that the training is made from: it never goes on from the state of another.
+        Fingerprint of data and recipe: a training never goes on from the state of another.
+    code : Code
+        That trains now; it goes on from the states of all that count as it.
 
     Attributes
     ----------
@@ -41,9 +44,10 @@ class EpochState(CheckpointIO):
         As it was measured when the training that goes on began.
     """
 
-    def __init__(self, folder: Path, made_from: str):
+    def __init__(self, folder: Path, made_from: str, code: Code):
         self.folder = folder
         self.made_from = made_from
+        self.code = code
         self.state = folder / STATE
         self.kept: Mapping | None = None
         self.normalisation: Normalisation | None = None
@@ -58,7 +62,12 @@ class EpochState(CheckpointIO):
         """
         self.kept = self._read(log)
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.kept is None or self.kept["made_from"] != self.made_from:
+        if self.kept and (self.kept["made_from"] != self.made_from or self.kept["code"] not in self.code.same):
+            what = "data or recipe" if self.kept["made_from"] != self.made_from else "code, or all is to be made anew"
+            epochs = len(self.kept["fold"]["history"])
+            log.warning("the state of a training that had ended %d epochs is removed: it is of other %s", epochs, what)
+            self.kept = None
+        if self.kept is None:
             for name in (STATE, HISTORY_SO_FAR):
                 (self.folder / name).unlink(missing_ok=True)
             return None
@@ -91,7 +100,7 @@ class EpochState(CheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Path, storage_options: Any = None) -> None:
         """Called by Lightning."""
         buffer = io.BytesIO()
-        torch.save({**checkpoint, "made_from": self.made_from}, buffer)
+        torch.save({**checkpoint, "made_from": self.made_from, "code": self.code.digest}, buffer)
         with open(path, "wb") as f:
             f.write(_seal(buffer.getbuffer()))
             f.write(buffer.getbuffer())

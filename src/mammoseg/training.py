@@ -21,6 +21,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from mammoseg import fold_model
+from mammoseg.acceptance import Code
 from mammoseg.augmentation import derive_seed
 from mammoseg.device import own_device
 from mammoseg.errors import UserError
@@ -39,6 +40,9 @@ LOG = logging.getLogger(__name__)
 
 TERMINATED = 128 + 15
 """Exit status of a process that SIGTERM ended."""
+
+UNKNOWN_CODE = Code("", frozenset([""]))
+"""Of a caller that does not watch its code."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ def train_fold(
     progress: bool | None = None,
     state: Path | None = None,
     made_from: str = "",
+    code: Code = UNKNOWN_CODE,
     events: Path | None = None,
     watchers: Sequence[Callable[[FoldTraining], None]] = (),
 ) -> FoldResult:
@@ -139,7 +144,9 @@ def train_fold(
         Folder, of its own, for the state after each epoch; a training finds there what a killed one left. It is not removed
         at the end: first the model is to be safe.
     made_from : str, optional
-        Fingerprint of data, recipe and code; the state of a training with another one is not gone on from.
+        Fingerprint of data and recipe; the state of a training with another one is not gone on from.
+    code : Code, optional
+        The code that trains; nor is a state that counts as another one's.
     events : Path, optional
         Folder for TensorBoard's files.
     watchers : sequence of callable
@@ -168,7 +175,7 @@ def train_fold(
         _announce(log, device, network, pack.side, rows, schedule.epochs, training["accelerator"], label)
         parameters, cell = parameter_counts(network), network.decoder.cell
 
-        epochs = EpochState(state, made_from) if state else None
+        epochs = EpochState(state, made_from, code) if state else None
         left = epochs.prepare(log) if epochs else None
         recorders = [epochs.keep] if epochs else []
         names = [pack.cases[row]["image_id"] for row in rows["training"]]
