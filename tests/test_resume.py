@@ -232,6 +232,40 @@ def test_a_finished_training_whose_model_was_not_written_is_not_trained_again(ti
     assert_same(again, first)
 
 
+def test_another_machine_goes_on_and_is_named(tiny, tmp_path, caplog):
+    """An epoch is not lost because Snakemake has lowered the threads; but nobody is told that the bits are the same."""
+    settings = recipe(**SCHEDULE)
+    for after, threads in ((2, 2), (3, 2), (5, 1)):
+        broken_off(after, training=settings, state=tmp_path / "state", threads=threads)
+    caplog.clear()
+    result = run(training=settings | {"precision": "bf16-mixed"}, state=tmp_path / "state")
+    assert [(m["from_epoch"], m["threads"], m["precision"]) for m in result.hardware] == [
+        (1, 2, "32-true"), (4, 1, "32-true"), (6, 1, "bf16-mixed"),
+    ]  # fmt: skip
+    assert all(m["torch"] == torch.__version__ for m in result.hardware)
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
+        "resnet22-unet-random fold 0 goes on with precision bf16-mixed instead of 32-true: "
+        "its last digits are not those of an undisturbed training"
+    ]
+    again = run(training=settings, state=tmp_path / "state")  # only its model was not written
+    assert again.hardware == result.hardware
+
+
+def test_the_log_of_a_training_that_goes_on_has_every_epoch(tiny, tmp_path, caplog):
+    """The job's log file begins anew; the terminal, which has shown them, is spared."""
+    caplog.set_level("INFO")
+    broken_off(3, training=recipe(**SCHEDULE), state=tmp_path / "state")
+    first = [r.getMessage().partition(" s, ")[0] for r in caplog.records if ", epoch " in r.getMessage()]
+    caplog.clear()
+    with caplog.at_level("DEBUG"):
+        run(training=recipe(**SCHEDULE), state=tmp_path / "state")
+    lines = [r for r in caplog.records if ", epoch " in r.getMessage()]
+    assert [r.getMessage().partition(" s, ")[0] for r in lines[:3]] == first
+    assert [(r.getMessage().partition(", epoch ")[2][0], r.levelname) for r in lines] == [
+        ("1", "DEBUG"), ("2", "DEBUG"), ("3", "DEBUG"), ("4", "INFO"), ("5", "INFO"), ("6", "INFO"), ("7", "INFO"),
+    ]  # fmt: skip
+
+
 def test_the_normalisation_is_not_measured_again(tiny, tmp_path, monkeypatch):
     broken_off(3, training=recipe(**SCHEDULE), state=tmp_path / "state")
     undisturbed = run(training=recipe(**SCHEDULE))

@@ -564,7 +564,8 @@ def test_files_of_a_fold(tmp_path):
         facts["versions"]["torch"] == torch.__version__.split("+")[0] or facts["versions"]["torch"] == torch.__version__
     )
     assert facts["data"] == "def"
-    assert facts["hardware"]["threads"] == 1
+    (machine,) = facts["hardware"]
+    assert (machine["threads"], machine["from_epoch"], machine["precision"]) == (1, 1, "32-true")
     assert "commit" in facts
     assert facts["cost"]["resumed"] == 0
     assert facts["cost"]["device"] == "cpu"

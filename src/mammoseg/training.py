@@ -71,8 +71,8 @@ class FoldResult:
         seconds (wall clock, from the normalisation to the last epoch, of all processes that had a part in it),
         peak_memory_mb (10^6 bytes, of the GPU or else of this process so far), device (``"cpu"`` or the GPU's name),
         resumed (how often the training was broken off and taken up again).
-    hardware : mapping
-        See `mammoseg.provenance.hardware`.
+    hardware : sequence of mapping
+        `mammoseg.provenance.hardware`, torch, precision and from_epoch of every machine that had a part in it, in turn.
     patients : mapping of str to list of str
         Pseudonyms of the patients in training and validation, sorted.
     """
@@ -86,7 +86,7 @@ class FoldResult:
     parameters: Mapping[str, int]
     cell: int
     cost: Mapping[str, Any]
-    hardware: Mapping[str, Any]
+    hardware: Sequence[Mapping[str, Any]]
     patients: Mapping[str, list[str]]
 
 
@@ -191,6 +191,8 @@ def train_fold(
         validation = validation_loader(images, rows["validation"], training["batch_size"], on_gpu)
         if training["compile"]:
             network.compile()
+        trainer = _trainer(training, schedule.epochs, device, progress, epochs)
+        machine = {**hardware(device, threads), "torch": str(torch.__version__), "precision": trainer.precision}
         with Events(events, images, rows["validation"], training["overlays_every"]) as seen:
             job = FoldTraining(
                 FoldModel(network, *measured),
@@ -201,8 +203,8 @@ def train_fold(
                 log,
                 [*recorders, seen, *watchers],
                 started,
+                machine,
             )
-            trainer = _trainer(training, schedule.epochs, device, progress, epochs)
             try:
                 trainer.fit(job, loader, validation, ckpt_path=left, weights_only=True)
             except SIGTERMException:
@@ -215,7 +217,6 @@ def train_fold(
             "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
             "resumed": job.resumed,
         }
-        machine = hardware(device, threads)
 
     return FoldResult(
         model=spec,
@@ -227,7 +228,7 @@ def train_fold(
         parameters=parameters,
         cell=cell,
         cost=cost,
-        hardware=machine,
+        hardware=job.machines,
         patients=patients,
     )
 
@@ -263,7 +264,7 @@ def save_model(
         "parameters": dict(result.parameters),
         "cell": result.cell,
         "cost": dict(result.cost),
-        "hardware": dict(result.hardware),
+        "hardware": list(result.hardware),
         "patients": dict(result.patients),
         "data": data,
         "fingerprint": fingerprint,
