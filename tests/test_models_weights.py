@@ -186,8 +186,9 @@ def test_another_address_is_another_file(tmp_path):
         assert first["sha256"] != second["sha256"]
 
 
-def test_a_useless_answer_is_not_kept(tmp_path):
-    with serving(saved(gmic_state()), {"content": b"<html>Please sign in</html>"}) as server:
+@pytest.mark.parametrize("answer", [b"<html>Please sign in</html>", b"Rate limit exceeded", b"Gone"])
+def test_a_useless_answer_is_not_kept(tmp_path, answer):
+    with serving(saved(gmic_state()), {"content": answer}) as server:
         asked = settings(gmic={"url": server.url})
         with pytest.raises(UserError, match=r"of no use.*weights\.gmic\.file"):
             fetch("gmic", GMIC, asked, tmp_path)
