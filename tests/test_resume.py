@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -19,7 +20,7 @@ import train_fold
 from safetensors.torch import load_file
 from test_training import CONFIG, PACK, UNET, Tiny, recipe, run
 
-from mammoseg import training
+from mammoseg import fold_data, training
 from mammoseg.acceptance import Code
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv, write_csv
@@ -194,6 +195,32 @@ def test_terminated_it_ends_at_the_next_batch_and_goes_on(tiny, tmp_path, monkey
     assert status.value.code == 128 + signal.SIGTERM
     assert steps.count(3) == 1, "it went on after the signal"
     assert_same(run(training=recipe(**SCHEDULE), state=tmp_path / "state"), run(training=recipe(**SCHEDULE)))
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_terminated_with_its_workers(tiny, tmp_path, monkeypatch, begun):
+    """As by a scheduler, which signals a job's whole process group; workers that have not begun yet die of it."""
+    end = FoldTraining.on_train_epoch_end
+
+    def signalled(self):
+        if self.epoch == 3:
+            workers = [worker.pid for worker in multiprocessing.active_children()]
+            assert len(workers) == 2
+            # From outside: a signal by its parent a worker takes for an orderly end.
+            subprocess.run(["kill", "-TERM", *map(str, workers), str(os.getpid())], check=True)
+            time.sleep(0.2)  # until the workers that die have died
+        end(self)
+
+    with monkeypatch.context() as patch:
+        if not begun:
+            patch.setattr(fold_data, "_begin_worker", lambda _: None)
+        patch.setattr(FoldTraining, "on_train_epoch_end", signalled)
+        with pytest.raises(SystemExit) as status:
+            run(training=recipe(**SCHEDULE, workers=2), state=tmp_path / "state")
+    assert status.value.code == 128 + signal.SIGTERM
+    assert not multiprocessing.active_children()
+    if begun:  # else it depends on when torch notices the death
+        assert_goes_on_after(3, tmp_path / "state")
 
 
 def test_terminated_when_an_epoch_ends_it_is_not_trained_again(tiny, tmp_path, monkeypatch):

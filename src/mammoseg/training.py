@@ -211,6 +211,10 @@ def train_fold(
                 raise SystemExit(TERMINATED) from None  # Lightning's own would end with status 0
             except torch.OutOfMemoryError:
                 raise UserError(_out_of_memory(label, training, device)) from None
+            except Exception:
+                if trainer.received_sigterm:  # and so did a worker that had just begun, or whatever else failed by it
+                    raise SystemExit(TERMINATED) from None
+                raise
         cost = {
             "seconds": round(job.seconds_so_far(), 1),
             "peak_memory_mb": _peak_memory_mb(device),
