@@ -477,6 +477,12 @@ def test_too_little_memory_names_the_batch_to_try(tiny, monkeypatch):
     )
     with pytest.raises(UserError, match="batch_size to 4 and training.accumulate to 6, .* sees 24 images"):
         run(training=recipe(batch_size=8, accumulate=3))
+    with pytest.raises(UserError, match="batch_size to 3 and training.accumulate to 2, .* sees 6 images instead of 7"):
+        run(training=recipe(batch_size=7))
+    with pytest.raises(
+        UserError, match="batch_size to 4 and training.accumulate to 6, .* sees 24 images instead of 27"
+    ):
+        run(training=recipe(batch_size=9, accumulate=3))
     with pytest.raises(
         UserError, match="too small even for training.batch_size 3; use a smaller network or image.side"
     ):

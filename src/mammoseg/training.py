@@ -301,16 +301,18 @@ def _workers(workers: int | str, threads: int, on_gpu: bool) -> int:
 
 
 def _out_of_memory(label: str, training: Mapping[str, Any], device: torch.device) -> str:
-    """One sentence: the batch to try, and how the optimiser still sees as many images at a step."""
+    """One sentence: the batch to try, and how the optimiser sees as many images at a step, or nearly so."""
     size, times = training["batch_size"], training["accumulate"]
     memory = f"{torch.cuda.get_device_name(device)}'s memory" if device.type == "cuda" else "the memory"
     if size < 4:
         return (
             f"{label}: {memory} is too small even for training.batch_size {size}; use a smaller network or image.side."
         )
+    seen = size // 2 * 2 * times
+    kept = f"still sees {seen} images" if seen == size * times else f"sees {seen} images instead of {size * times}"
     return (
         f"{label}: {memory} is too small for training.batch_size {size}; set training.batch_size to {size // 2} and "
-        f"training.accumulate to {2 * times}, so that a step of the optimiser still sees {size * times} images."
+        f"training.accumulate to {2 * times}, so that a step of the optimiser {kept}."
     )
 
 
