@@ -20,6 +20,7 @@ from pathlib import Path
 from mammoseg import device
 device.PAUSE = 0.05
 logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+device.torch.cuda.device_count = lambda: int(sys.argv[2])
 names = device.visible_devices()
 with device.claimed(names, folder=Path(sys.argv[1])) as index:
     print("has", names[index], flush=True)
@@ -30,10 +31,11 @@ with device.claimed(names, folder=Path(sys.argv[1])) as index:
 class Holder:
     """A process that holds a device until it is told to let go."""
 
-    def __init__(self, folder, devices="0,1,2,3"):
+    def __init__(self, folder, devices=4):
+        environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(folder)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": devices, "PYTHONPATH": str(SRC)},
+            [sys.executable, "-c", HOLDER, str(folder), str(devices)], text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, env={**environment, "PYTHONPATH": str(SRC)},
         )  # fmt: skip
 
     def says(self):
@@ -74,19 +76,34 @@ def test_four_jobs_never_share_a_device_and_a_killed_ones_is_free_again(holders)
     assert sixth.says() == devices[1]
 
 
-def test_one_visible_device_is_taken_as_the_scheduler_gave_it(tmp_path):
+def test_the_only_device_of_a_workstation_is_not_shared(holders):
+    """Nobody has chosen it: CUDA_VISIBLE_DEVICES is not set."""
+    first, second = holders(devices=1), holders(devices=1)
+    said = [first.says(), second.says()]
+    waiting = second if said[0] == "has 0" else first
+    assert sorted(said)[0].startswith("The GPU is held by other jobs of yours; this one waits. `--resources gpu=1`")
+    (first if waiting is second else second).lets_go()
+    assert waiting.says() == "has 0"
+
+
+def test_one_listed_device_is_taken_as_the_scheduler_gave_it(tmp_path, monkeypatch):
     """Under a scheduler every job may see its own device by the name 0."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with claimed(["0"], folder=tmp_path) as one, claimed(["0"], folder=tmp_path) as two:
         assert one == two == 0
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("listed", "names"),
-    [("2,0", ["2", "0"]), ("GPU-8a, GPU-9b", ["GPU-8a", "GPU-9b"]), ("MIG-a/b:1", ["MIG-a/b:1"]), ("", [])],
-)
-def test_devices_are_those_that_are_visible(monkeypatch, listed, names):
+    ("listed", "counted", "names"),
+    [
+        ("2,0", 2, ["2", "0"]), ("GPU-8a, GPU-9b", 2, ["GPU-8a", "GPU-9b"]), ("MIG-a/b:1", 1, ["MIG-a/b:1"]), ("", 0, []),
+        ("1,-1,0", 1, ["1"]), ("0,7,1", 1, ["0"]),  # CUDA stops at what is no device
+    ],
+)  # fmt: skip
+def test_devices_are_those_that_are_visible(monkeypatch, listed, counted, names):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: counted)
     assert visible_devices() == names
 
 
@@ -100,6 +117,7 @@ def test_the_device_is_known_by_its_place_among_the_visible_ones(monkeypatch, tm
     """CUDA numbers what it sees from 0: with CUDA_VISIBLE_DEVICES=2,0 the card 0 is cuda:1."""
     monkeypatch.setattr(device.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
     with own_device("auto") as one, own_device("gpu") as two, own_device("cpu") as three:
         assert (one, two, three) == (torch.device("cuda", 0), torch.device("cuda", 1), torch.device("cpu"))

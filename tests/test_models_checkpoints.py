@@ -105,7 +105,10 @@ def test_a_pickle_with_code_is_refused_and_not_run(how, tmp_path):
         ("page.p", b"<html>Please sign in</html>"),
         ("pointer.p", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1\n"),
         ("cut.p", saved({"a": torch.ones(1000)})[:2000]),
+        ("limit.p", b"Rate limit exceeded"),  # torch.load raises IndexError
+        ("gone.p", b"Gone"),  # struct.error
         ("list.p", saved([torch.ones(1)])),
+        ("numbered.p", saved({0: torch.ones(1)})),
         ("nested.p", saved({"state_dict": {"a": torch.ones(1)}})),
         ("page.safetensors", b"<html>Please sign in</html>"),
         ("empty.safetensors", b""),

@@ -65,6 +65,17 @@ def test_fetch_from_a_file(tmp_path):
         assert torch.equal(tensor, expected[name])
 
 
+def test_a_file_below_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.p").write_bytes(saved(gmic_state(seed=2)))
+    asked = settings(gmic={"file": "~/a.p"})
+    first = fetch("gmic", GMIC, asked, tmp_path / "weights")
+    assert (first["status"], first["source"]) == ("found", "a.p")
+    assert fetch("gmic", GMIC, asked, tmp_path / "weights") == first
+    (tmp_path / "a.p").write_bytes(saved(gmic_state(seed=3)))
+    assert fetch("gmic", GMIC, asked, tmp_path / "weights")["source_sha256"] != first["source_sha256"]
+
+
 def test_fetch_again_keeps_until_the_file_changes(tmp_path):
     file, target = tmp_path / "a.p", tmp_path / "weights"
     file.write_bytes(saved(gmic_state(seed=2)))
@@ -186,8 +197,9 @@ def test_another_address_is_another_file(tmp_path):
         assert first["sha256"] != second["sha256"]
 
 
-def test_a_useless_answer_is_not_kept(tmp_path):
-    with serving(saved(gmic_state()), {"content": b"<html>Please sign in</html>"}) as server:
+@pytest.mark.parametrize("answer", [b"<html>Please sign in</html>", b"Rate limit exceeded", b"Gone"])
+def test_a_useless_answer_is_not_kept(tmp_path, answer):
+    with serving(saved(gmic_state()), {"content": answer}) as server:
         asked = settings(gmic={"url": server.url})
         with pytest.raises(UserError, match=r"of no use.*weights\.gmic\.file"):
             fetch("gmic", GMIC, asked, tmp_path)

@@ -8,7 +8,7 @@ import numpy
 import torch
 
 from mammoseg import provenance
-from mammoseg.provenance import git_commit, hardware, installed_versions
+from mammoseg.provenance import differences, git_commit, hardware, installed_versions
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,3 +47,15 @@ def test_hardware_of_a_cpu():
     assert facts["cores"] == os.cpu_count()
     assert facts["processor"]
     assert "gpu" not in facts
+
+
+def test_only_what_may_change_the_digits_is_a_difference():
+    cpu = {"system": "Linux", "processor": "a", "cores": 8, "threads": 8, "torch": "2.8.0", "precision": "32-true"}
+    gpu = cpu | {"gpu": "H100", "gpu_memory_mb": 80000, "cuda": "12.8"}
+    assert differences(cpu, cpu | {"cores": 16}) == []
+    assert differences(cpu, cpu | {"threads": 4}) == ["threads 4 instead of 8"]
+    assert differences(gpu, gpu | {"threads": 4, "processor": "b"}) == []
+    assert differences(gpu, gpu | {"precision": "bf16-mixed"}) == ["precision bf16-mixed instead of 32-true"]
+    assert differences(gpu, cpu | {"threads": 4}) == [
+        "threads 4 instead of 8", "gpu none instead of H100", "cuda none instead of 12.8",
+    ]  # fmt: skip

@@ -111,8 +111,10 @@ def test_recipes_hold_what_their_stage_reads_and_no_more(config, schema):
         assert {k for k in before if before[k] != after[k]} == touched, path
 
 
-def test_a_weights_file_counts_by_its_bytes(config, schema, tmp_path):
-    config["weights"]["gmic"]["file"] = str(tmp_path / "weights.p")
+@pytest.mark.parametrize("folder", ["{}", "~"])
+def test_a_weights_file_counts_by_its_bytes(config, schema, tmp_path, monkeypatch, folder):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config["weights"]["gmic"]["file"] = f"{folder.format(tmp_path)}/weights.p"
 
     def recipe(content):
         (tmp_path / "weights.p").write_bytes(content)

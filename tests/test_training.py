@@ -1,5 +1,6 @@
 """Training a fold: what is trained, kept, written and said, on a tiny network and on ResNet22-UNet."""
 
+import contextlib
 import copy
 import csv
 import json
@@ -47,6 +48,7 @@ class Tiny(nn.Module):
             nn.Upsample(scale_factor=2),
             nn.Conv2d(6, 1, 3, 1, 1),
         )
+        self.decoder.cell = 1
         self.batches = []
 
     def forward(self, x):
@@ -201,6 +203,19 @@ def test_global_state_is_given_back(tiny, tmp_path, monkeypatch):
     assert state() == before
     assert [str(w.message) for w in caught] == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_cuda_is_initialised_before_its_statistics_are_reset(monkeypatch):
+    """A pretended GPU that, as the real one, knows no device before."""
+    calls = []
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "init", lambda: calls.append("init"))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: calls.append(f"reset {device}"))
+    with training._own_state(torch.device("cuda", 1), threads=1):
+        assert calls == ["init", "reset cuda:1"]
+    calls.clear()
+    with training._own_state(torch.device("cpu"), threads=1):
+        assert not calls
 
 
 def test_the_estimate_does_not_change_the_result(monkeypatch):
@@ -462,27 +477,53 @@ def test_too_little_memory_names_the_batch_to_try(tiny, monkeypatch):
     )
     with pytest.raises(UserError, match="batch_size to 4 and training.accumulate to 6, .* sees 24 images"):
         run(training=recipe(batch_size=8, accumulate=3))
+    with pytest.raises(UserError, match="batch_size to 3 and training.accumulate to 2, .* sees 6 images instead of 7"):
+        run(training=recipe(batch_size=7))
+    with pytest.raises(
+        UserError, match="batch_size to 4 and training.accumulate to 6, .* sees 24 images instead of 27"
+    ):
+        run(training=recipe(batch_size=9, accumulate=3))
     with pytest.raises(
         UserError, match="too small even for training.batch_size 3; use a smaller network or image.side"
     ):
         run(training=recipe(batch_size=3))
 
 
-def test_accumulated_batches_make_one_step(tiny, monkeypatch):
-    """Without batch norm and dropout two batches of 5 are one of 10: the losses are means over images."""
+class Plain(Tiny):
+    """Neither batch norm nor dropout: an image's gradient does not depend on its batch."""
 
-    class Plain(Tiny):
-        def __init__(self):
-            super().__init__()
-            self.encoder[1], self.decoder[0] = nn.Identity(), nn.Identity()
+    def __init__(self):
+        super().__init__()
+        self.encoder[1], self.decoder[0] = nn.Identity(), nn.Identity()
 
-    monkeypatch.setattr(training, "build_model", lambda *_, **__: torch.manual_seed(0) and Plain())
-    halves = run(training=recipe(2, 2, batch_size=5, accumulate=2), augmentation=NO_AUGMENTATION)
-    whole = run(training=recipe(2, 2, batch_size=10), augmentation=NO_AUGMENTATION)
-    for name, tensor in whole.state.items():
-        assert torch.allclose(halves.state[name], tensor, atol=2e-5), name
-    single = run(training=recipe(2, 2, batch_size=5), augmentation=NO_AUGMENTATION)
-    assert not torch.allclose(single.state["decoder.1.weight"], whole.state["decoder.1.weight"], atol=1e-3)
+
+@pytest.mark.parametrize(
+    ("parts", "whole"),
+    [
+        ({"batch_size": 5, "accumulate": 2}, {"batch_size": 10}),
+        ({"batch_size": 4, "accumulate": 2}, {"batch_size": 8}),  # of 10 images the last step has one batch of 2
+        ({"batch_size": 4, "accumulate": 3}, {"batch_size": 10}),  # batches of 4, 4 and 2
+        ({"batch_size": 10, "accumulate": 4}, {"batch_size": 10}),  # never as many batches as asked for
+    ],
+)
+def test_accumulated_batches_make_one_step(monkeypatch, parts, whole):
+    """Without batch norm and dropout they have the gradient of one batch of all their images, the epoch's last ones too."""
+
+    def gradients(settings):
+        found = []
+        monkeypatch.setattr(training, "build_model", lambda *_, **__: torch.manual_seed(0) and Plain())
+        monkeypatch.setattr(
+            lightning_module.FoldTraining,
+            "on_before_optimizer_step",
+            lambda self, _: found.append(torch.cat([p.grad.flatten().clone() for p in self.parameters()])),
+        )
+        # So low a rate that both see the same weights: what a step is scaled by, Adam hides, and its gradient shows.
+        run(training=recipe(1, 1, learning_rate=1e-9, **settings), augmentation=NO_AUGMENTATION)
+        return torch.stack(found)
+
+    in_parts, at_once = gradients(parts), gradients(whole)
+    assert in_parts.shape == at_once.shape
+    assert torch.allclose(in_parts, at_once, rtol=1e-3, atol=1e-6)
 
 
 def test_one_cycle_counts_steps_not_batches(tiny):
@@ -529,7 +570,8 @@ def test_files_of_a_fold(tmp_path):
         facts["versions"]["torch"] == torch.__version__.split("+")[0] or facts["versions"]["torch"] == torch.__version__
     )
     assert facts["data"] == "def"
-    assert facts["hardware"]["threads"] == 1
+    (machine,) = facts["hardware"]
+    assert (machine["threads"], machine["from_epoch"], machine["precision"]) == (1, 1, "32-true")
     assert "commit" in facts
     assert facts["cost"]["resumed"] == 0
     assert facts["cost"]["device"] == "cpu"

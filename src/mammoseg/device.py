@@ -26,7 +26,7 @@ def gpu_visible() -> bool:
 
 @contextmanager
 def own_device(accelerator: str, log: logging.Logger = LOG) -> Iterator[torch.device]:
-    """The device for ``"auto"``, ``"cpu"`` or ``"gpu"``; on several GPUs one that no other job of this user holds.
+    """The device for ``"auto"``, ``"cpu"`` or ``"gpu"``; of the GPUs one that no other job of this user holds.
 
     Raises
     ------
@@ -46,20 +46,24 @@ def own_device(accelerator: str, log: logging.Logger = LOG) -> Iterator[torch.de
 
 
 def visible_devices() -> list[str]:
-    """Names of the devices that this process may use, in CUDA's order: as CUDA_VISIBLE_DEVICES lists them, or all."""
+    """Names of the devices that this process may use, in CUDA's order: as CUDA_VISIBLE_DEVICES lists them, or all.
+
+    CUDA takes the list up to the first entry that names no device.
+    """
+    count = torch.cuda.device_count()
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is None:
-        return [str(i) for i in range(torch.cuda.device_count())]
-    return [name.strip() for name in listed.split(",") if name.strip()]
+        return [str(i) for i in range(count)]
+    return [name.strip() for name in listed.split(",") if name.strip()][:count]
 
 
 @contextmanager
 def claimed(devices: Sequence[str], log: logging.Logger = LOG, folder: Path | None = None) -> Iterator[int]:
     """Hold one of the devices that no other process holds; wait where all are held.
 
-    A claim is a file lock, which the system takes back when the process ends, however it ends. Where one device is
-    visible there is nothing to choose and nothing is locked: a scheduler has chosen, and in two of its jobs the same
-    name may stand for two devices.
+    A claim is a file lock, which the system takes back when the process ends, however it ends. Where CUDA_VISIBLE_DEVICES
+    lists one device there is nothing to choose and nothing is locked: a scheduler has chosen, and in two of its jobs the
+    same name may stand for two devices. A machine's only device is locked where nobody has chosen it.
 
     Parameters
     ----------
@@ -75,7 +79,7 @@ def claimed(devices: Sequence[str], log: logging.Logger = LOG, folder: Path | No
     int
         Position in `devices`: the number that torch knows the device by.
     """
-    if len(devices) == 1:
+    if len(devices) == 1 and "CUDA_VISIBLE_DEVICES" in os.environ:
         yield 0
         return
     folder = folder or Path(tempfile.gettempdir()) / f"mammoseg-gpus-{os.getuid()}"
@@ -95,9 +99,8 @@ def claimed(devices: Sequence[str], log: logging.Logger = LOG, folder: Path | No
             return
         if not waiting:
             log.info(
-                "All %d GPUs are held by other jobs of yours; this one waits. `--resources gpu=%d` starts no more jobs "
-                "than there are GPUs.",
-                len(devices), len(devices),
+                "%s held by other jobs of yours; this one waits. `--resources gpu=%d` starts no more jobs than there are GPUs.",
+                "The GPU is" if len(devices) == 1 else f"All {len(devices)} GPUs are", len(devices),
             )  # fmt: skip
             waiting = True
         time.sleep(PAUSE)

@@ -4,6 +4,7 @@ What is drawn follows from (fold seed, epoch, image_id) and travels with the ord
 neither on their number nor on what was drawn before, and an epoch can be made again without those before it.
 """
 
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -109,7 +110,7 @@ def training_loader(
         num_workers=workers,
         collate_fn=_collate,
         persistent_workers=workers > 0,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_begin_worker,
         pin_memory=pin_memory,
         generator=torch.Generator(),  # else the loader would draw from torch's own, which the dropout draws from
     )
@@ -133,5 +134,8 @@ def _collate(samples: list[Sample]) -> Batch:
     return default_collate(images), default_collate(masks), None if plans[0] is None else list(plans)
 
 
-def _one_thread(_worker: int) -> None:
+def _begin_worker(_worker: int) -> None:
     cv2.setNumThreads(0)
+    # Whoever ends a job may signal all its processes. The training ends its workers itself; were they gone before, it would
+    # fail for want of a batch.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

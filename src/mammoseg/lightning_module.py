@@ -17,6 +17,7 @@ from mammoseg.errors import UserError
 from mammoseg.fold_data import Batch, TimedLoader
 from mammoseg.fold_model import FoldModel
 from mammoseg.losses import CombinedLoss, FocalTverskyLoss
+from mammoseg.provenance import differences
 from mammoseg.time_left import duration
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -68,6 +69,8 @@ class FoldTraining(L.LightningModule):
         Called with this object after every epoch, when its history row stands.
     started : float
         When the training began, by time.perf_counter().
+    machine : mapping
+        What this process computes on: of what may change the values, all (`mammoseg.provenance.differences`).
 
     Attributes
     ----------
@@ -82,6 +85,8 @@ class FoldTraining(L.LightningModule):
         The network's state dict after that epoch, on the CPU.
     resumed : int
         How often the training was taken up again; by a process that ended an epoch, but for the last one.
+    machines : list of dict
+        What the training was computed on, in turn, each with ``from_epoch``.
     """
 
     def __init__(
@@ -94,6 +99,7 @@ class FoldTraining(L.LightningModule):
         log: logging.Logger,
         watchers: Sequence[Callable[["FoldTraining"], None]],
         started: float,
+        machine: Mapping[str, Any],
     ):
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)  # a tenth faster, on a CPU too
@@ -115,6 +121,7 @@ class FoldTraining(L.LightningModule):
         self.watchers = watchers
         self.earlier_seconds = 0.0  # of the processes before this one
         self.resumed = 0
+        self.machines = [{**machine, "from_epoch": 1}]
         self.born = started
 
     @property
@@ -131,12 +138,15 @@ class FoldTraining(L.LightningModule):
             weight_decay=settings["weight_decay"],
             fused=True,
         )
+        steps = math.ceil(len(self.loader) / settings["accumulate"])
         if schedule["policy"] == "one_cycle":
-            steps = self.schedule.epochs * math.ceil(len(self.loader) / settings["accumulate"])
-            policy = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["learning_rate"], total_steps=steps)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": policy, "interval": "step"}}
-        policy = torch.optim.lr_scheduler.MultiStepLR(optimizer, schedule["milestones"], schedule["factor"])
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": policy, "interval": "epoch"}}
+            total = self.schedule.epochs * steps
+            policy = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings["learning_rate"], total_steps=total)
+        else:
+            milestones = [epoch * steps for epoch in schedule["milestones"]]
+            policy = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, schedule["factor"])
+        # Counted in steps: what Lightning does once an epoch it does after the epoch's end, when the state has been written.
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": policy, "interval": "step"}}
 
     def train(self, mode: bool = True) -> "FoldTraining":
         """As usual, except that a frozen encoder keeps its batch-norm statistics."""
@@ -155,6 +165,7 @@ class FoldTraining(L.LightningModule):
             "normalisation": [self.model.mean, self.model.sd],
             "seconds": self.seconds_so_far(),
             "resumed": self.resumed,
+            "machines": self.machines,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -162,12 +173,29 @@ class FoldTraining(L.LightningModule):
         for name in ("history", "best_epoch", "best_loss", "best_state"):
             setattr(self, name, kept[name])
         self.earlier_seconds, self.resumed = kept["seconds"], kept["resumed"] + 1
-        # The state is that between two epochs, where Lightning would take the last batch of the one for where it stands in
-        # the other; and it asks the loader for batches before it tells it the epoch.
-        batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        # The state is that at the end of an epoch, which Lightning would end once more, and then take its last batch for where
+        # it stands in the next one; and it asks the loader for batches before it tells it the epoch.
+        loops = checkpoint["loops"]["fit_loop"]
+        for count in (loops["epoch_progress"]["total"], loops["epoch_progress"]["current"]):
+            count["completed"] = count["processed"]
+        batches = loops["epoch_loop.batch_progress"]
         batches |= {"current": dict.fromkeys(batches["current"], 0), "is_last_batch": False}
         self.loader.sampler.set_epoch(len(self.history))
+        for row in self.history:
+            self._report(row, logging.DEBUG)  # for the log file, which begins anew
         self.messages.info("%s goes on after epoch %d", self.label, len(self.history))
+        self._take_over(kept["machines"])
+
+    def _take_over(self, earlier: list[dict]) -> None:
+        """The machines so far, and this one where it is another. No epoch is lost for that: the digits tell no better model."""
+        now = self.machines[-1] | {"from_epoch": len(self.history) + 1}
+        self.machines = earlier
+        if len(self.history) < self.schedule.epochs and (other := differences(earlier[-1], now)):
+            self.machines = [*earlier, now]
+            self.messages.warning(
+                "%s goes on with %s: its last digits are not those of an undisturbed training",
+                self.label, ", ".join(other),
+            )  # fmt: skip
 
     def seconds_so_far(self) -> float:
         """Wall clock of this training, in all its processes up to their last finished epoch."""
@@ -192,10 +220,17 @@ class FoldTraining(L.LightningModule):
         self.trained: list[tuple[Tensor, Tensor]] = []
         self.validated: list[tuple[Tensor, Tensor]] = []
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _number: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
+        """The batch's part of the mean loss over all images of the optimiser's step, for Lightning to divide by `accumulate`."""
         loss, scores = self._judge(batch)
         self.trained.append((loss.detach(), scores))
-        return loss
+        accumulate = self.settings["accumulate"]
+        return loss * (accumulate * len(scores) / self._images_in_step(number // accumulate))
+
+    def _images_in_step(self, step: int) -> int:
+        """An epoch's last step has what is left: fewer batches, and the last one may be smaller."""
+        full = self.settings["accumulate"] * self.loader.batch_size
+        return min(full, len(self.loader.sampler) - step * full)
 
     def on_validation_start(self) -> None:
         self._refuse_nonsense(self.trained, "batch")
@@ -226,7 +261,7 @@ class FoldTraining(L.LightningModule):
                 "seconds": round(time.perf_counter() - self.epoch_started, 3),
             }
         )
-        self._report()
+        self._report(self.history[-1], logging.INFO)
         for watcher in self.watchers:
             watcher(self)
 
@@ -247,12 +282,12 @@ class FoldTraining(L.LightningModule):
                 "or set training.precision to 32-true."
             )
 
-    def _report(self) -> None:
+    def _report(self, row: Mapping[str, Any], level: int) -> None:
         """One line per epoch."""
-        row = self.history[-1]
         left = sum(r["seconds"] for r in self.history) / len(self.history) * (self.schedule.epochs - row["epoch"])
         dice = ["–" if row[key] is None else f"{row[key]:.3f}" for key in ("train_dice", "val_dice")]
-        self.messages.info(
+        self.messages.log(
+            level,
             "%s, epoch %d of %d, phase %d: training loss %.4f, Dice %s; validation loss %.4f, Dice %s; "
             "%.1f s, %s left",
             self.label, row["epoch"], self.schedule.epochs, row["phase"], row["train_loss"], dice[0],

@@ -12,6 +12,8 @@ WITHOUT_NETWORKS = {"index", "plan", "render"}
 """Targets that neither train nor predict."""
 OURS = {"encoders": {"resnet34", "resnet22_gmic"}, "decoders": {"unet", "fpn"}}
 """Networks whose names need no look-up in segmentation-models-pytorch."""
+UNREPEATABLE = {"smp.PSPNet", "smp.UPerNet"}
+"""Decoders with an adaptive average pooling, whose gradient torch cannot repeat on a GPU, and refuses where it is to."""
 
 
 def preflight(study: Study, targets: Collection[str], trains_here: bool) -> None:
@@ -40,6 +42,7 @@ def preflight(study: Study, targets: Collection[str], trains_here: bool) -> None
     if trains_here:
         check_gpu(study)
     check_networks(study)
+    check_repeatable(study, trains_here)
     check_weights(study)
 
 
@@ -104,6 +107,23 @@ def check_networks(study: Study) -> None:
                 check_model(m.encoder, m.decoder, m.stem, side=study.image["side"])
             except UserError as mistake:
                 raise UserError(f"model {m.name}: {mistake}") from None
+
+
+def check_repeatable(study: Study, trains_here: bool) -> None:
+    """Raise UserError where a model would be trained on a GPU, to the same bits every time, and cannot be."""
+    asking = [m for m in study.models.values() if m.decoder in UNREPEATABLE and m.training["deterministic"]]
+    for m in asking:
+        if m.training["accelerator"] == "auto" and trains_here:
+            from mammoseg.device import gpu_visible
+
+            on_gpu = gpu_visible()
+        else:
+            on_gpu = m.training["accelerator"] != "cpu"
+        if on_gpu:
+            raise UserError(
+                f"model {m.name}: decoder {m.decoder} cannot be trained repeatably on a GPU: set training.deterministic to false "
+                "(for this model alone, under models), or training.accelerator to cpu"
+            )
 
 
 def check_weights(study: Study) -> None:

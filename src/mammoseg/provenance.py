@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +60,18 @@ def hardware(device: "torch.device", threads: int) -> dict[str, str | int | None
             "cudnn": torch.backends.cudnn.version(),
         }
     return facts
+
+
+def differences(before: Mapping, now: Mapping) -> list[str]:
+    """What differs between two machines (`hardware`, with any further facts) and may change the last digits of a training.
+
+    On a GPU the processor and its threads only feed it.
+    """
+    beside = {"system", "cores", "gpu_memory_mb", "from_epoch"}
+    if "gpu" in before and "gpu" in now:
+        beside |= {"processor", "threads"}
+    names = [name for name in {**before, **now} if name not in beside and before.get(name) != now.get(name)]
+    return [f"{name} {now.get(name, 'none')} instead of {before.get(name, 'none')}" for name in names]
 
 
 def _processor() -> str:

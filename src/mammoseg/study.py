@@ -209,7 +209,8 @@ class Study:
         """`weights` is imagenet or gmic. A local file counts by its bytes, so that an exchanged file is noticed."""
         recipe = {"missing": self.weights["missing"], **self.weights[weights]}
         if file := recipe.pop("file"):
-            recipe["file_sha256"] = fingerprint.sha256(file) if Path(file).is_file() else "missing"
+            path = Path(file).expanduser()
+            recipe["file_sha256"] = fingerprint.sha256(path) if path.is_file() else "missing"
         return recipe
 
     def training_recipe(self, model: str) -> dict:

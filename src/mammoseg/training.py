@@ -21,6 +21,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from mammoseg import fold_model
+from mammoseg.acceptance import Code
 from mammoseg.augmentation import derive_seed
 from mammoseg.device import own_device
 from mammoseg.errors import UserError
@@ -39,6 +40,9 @@ LOG = logging.getLogger(__name__)
 
 TERMINATED = 128 + 15
 """Exit status of a process that SIGTERM ended."""
+
+UNKNOWN_CODE = Code("", frozenset([""]))
+"""Of a caller that does not watch its code."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,8 @@ class FoldResult:
         seconds (wall clock, from the normalisation to the last epoch, of all processes that had a part in it),
         peak_memory_mb (10^6 bytes, of the GPU or else of this process so far), device (``"cpu"`` or the GPU's name),
         resumed (how often the training was broken off and taken up again).
-    hardware : mapping
-        See `mammoseg.provenance.hardware`.
+    hardware : sequence of mapping
+        `mammoseg.provenance.hardware`, torch, precision and from_epoch of every machine that had a part in it, in turn.
     patients : mapping of str to list of str
         Pseudonyms of the patients in training and validation, sorted.
     """
@@ -82,7 +86,7 @@ class FoldResult:
     parameters: Mapping[str, int]
     cell: int
     cost: Mapping[str, Any]
-    hardware: Mapping[str, Any]
+    hardware: Sequence[Mapping[str, Any]]
     patients: Mapping[str, list[str]]
 
 
@@ -103,6 +107,7 @@ def train_fold(
     progress: bool | None = None,
     state: Path | None = None,
     made_from: str = "",
+    code: Code = UNKNOWN_CODE,
     events: Path | None = None,
     watchers: Sequence[Callable[[FoldTraining], None]] = (),
 ) -> FoldResult:
@@ -139,7 +144,9 @@ def train_fold(
         Folder, of its own, for the state after each epoch; a training finds there what a killed one left. It is not removed
         at the end: first the model is to be safe.
     made_from : str, optional
-        Fingerprint of data, recipe and code; the state of a training with another one is not gone on from.
+        Fingerprint of data and recipe; the state of a training with another one is not gone on from.
+    code : Code, optional
+        The code that trains; nor is a state that counts as another one's.
     events : Path, optional
         Folder for TensorBoard's files.
     watchers : sequence of callable
@@ -168,9 +175,9 @@ def train_fold(
         _announce(log, device, network, pack.side, rows, schedule.epochs, training["accelerator"], label)
         parameters, cell = parameter_counts(network), network.decoder.cell
 
-        epochs = EpochState(state, made_from) if state else None
+        epochs = EpochState(state, made_from, code) if state else None
         left = epochs.prepare(log) if epochs else None
-        recorders = [epochs.write_history] if epochs else []
+        recorders = [epochs.keep] if epochs else []
         names = [pack.cases[row]["image_id"] for row in rows["training"]]
         settings = augmentation if normalisation["augmented"] else None
         measured = (
@@ -184,6 +191,8 @@ def train_fold(
         validation = validation_loader(images, rows["validation"], training["batch_size"], on_gpu)
         if training["compile"]:
             network.compile()
+        trainer = _trainer(training, schedule.epochs, device, progress, epochs)
+        machine = {**hardware(device, threads), "torch": str(torch.__version__), "precision": trainer.precision}
         with Events(events, images, rows["validation"], training["overlays_every"]) as seen:
             job = FoldTraining(
                 FoldModel(network, *measured),
@@ -194,21 +203,24 @@ def train_fold(
                 log,
                 [*recorders, seen, *watchers],
                 started,
+                machine,
             )
-            trainer = _trainer(training, schedule.epochs, device, progress, epochs)
             try:
                 trainer.fit(job, loader, validation, ckpt_path=left, weights_only=True)
             except SIGTERMException:
                 raise SystemExit(TERMINATED) from None  # Lightning's own would end with status 0
             except torch.OutOfMemoryError:
                 raise UserError(_out_of_memory(label, training, device)) from None
+            except Exception:
+                if trainer.received_sigterm:  # and so did a worker that had just begun, or whatever else failed by it
+                    raise SystemExit(TERMINATED) from None
+                raise
         cost = {
             "seconds": round(job.seconds_so_far(), 1),
             "peak_memory_mb": _peak_memory_mb(device),
             "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
             "resumed": job.resumed,
         }
-        machine = hardware(device, threads)
 
     return FoldResult(
         model=spec,
@@ -220,7 +232,7 @@ def train_fold(
         parameters=parameters,
         cell=cell,
         cost=cost,
-        hardware=machine,
+        hardware=job.machines,
         patients=patients,
     )
 
@@ -256,7 +268,7 @@ def save_model(
         "parameters": dict(result.parameters),
         "cell": result.cell,
         "cost": dict(result.cost),
-        "hardware": dict(result.hardware),
+        "hardware": list(result.hardware),
         "patients": dict(result.patients),
         "data": data,
         "fingerprint": fingerprint,
@@ -289,16 +301,18 @@ def _workers(workers: int | str, threads: int, on_gpu: bool) -> int:
 
 
 def _out_of_memory(label: str, training: Mapping[str, Any], device: torch.device) -> str:
-    """One sentence: the batch to try, and how the optimiser still sees as many images at a step."""
+    """One sentence: the batch to try, and how the optimiser sees as many images at a step, or nearly so."""
     size, times = training["batch_size"], training["accumulate"]
     memory = f"{torch.cuda.get_device_name(device)}'s memory" if device.type == "cuda" else "the memory"
     if size < 4:
         return (
             f"{label}: {memory} is too small even for training.batch_size {size}; use a smaller network or image.side."
         )
+    seen = size // 2 * 2 * times
+    kept = f"still sees {seen} images" if seen == size * times else f"sees {seen} images instead of {size * times}"
     return (
         f"{label}: {memory} is too small for training.batch_size {size}; set training.batch_size to {size // 2} and "
-        f"training.accumulate to {2 * times}, so that a step of the optimiser still sees {size * times} images."
+        f"training.accumulate to {2 * times}, so that a step of the optimiser {kept}."
     )
 
 
@@ -315,10 +329,10 @@ def _trainer(
         precision=precision,
         max_epochs=epochs,
         accumulate_grad_batches=training["accumulate"],
-        callbacks=[state] if state else [],
         deterministic=training["deterministic"],
         benchmark=not training["deterministic"],
-        plugins=[LightningEnvironment()],  # under Slurm Lightning would count tasks and requeue the job by itself
+        # Under Slurm Lightning would count tasks and requeue the job by itself.
+        plugins=[LightningEnvironment(), *([state] if state else [])],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -383,10 +397,11 @@ def _own_state(device: torch.device, threads: int) -> Iterator[None]:
     cv2.setNumThreads(1)  # its pictures are too small to share out, and its threads do not survive a fork
     # Deterministic mode fills all new memory with NaN, to show what reads it too early: nothing here does.
     torch.utils.deterministic.fill_uninitialized_memory = False
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            if device.type == "cuda":
+                torch.cuda.init()  # unlike most of torch.cuda the next call does not do that itself, and fails without
+                torch.cuda.reset_peak_memory_stats(device)
             yield
     finally:
         torch.set_num_threads(before[0])

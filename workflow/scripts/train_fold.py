@@ -72,13 +72,14 @@ def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int
         threads=threads,
         log=log,
         state=state,
-        made_from=fingerprint.digest([print_, code.digest]),
+        made_from=print_,
+        code=code,
         events=events,
         watchers=[lambda _: log.info("%s", study_left())],
     )
     save_model(folder, result, recipe=recipe, fingerprint=print_, data=content)
     keeper.store(print_, code)
-    shutil.rmtree(state)
+    shutil.rmtree(state, ignore_errors=True)  # what cannot be removed does no harm: the model is kept, and is found first
 
 
 if __name__ == "__main__":

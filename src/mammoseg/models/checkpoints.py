@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
-import safetensors
 import safetensors.torch
 import segmentation_models_pytorch as smp
 import torch
@@ -44,9 +43,15 @@ def read_state_dict(path: str | PathLike) -> dict[str, Tensor]:
                 "save its state dict alone, or get the file from its publisher again."
             ) from error
         raise _not_weights(path) from error
-    except (safetensors.SafetensorError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, MemoryError):
+        raise
+    except (
+        Exception
+    ) as error:  # which one, depends on the wrong bytes: torch takes them for the instructions of a pickle
         raise _not_weights(path) from error
-    if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, Mapping) or not state:
+        raise _not_weights(path)
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
         raise _not_weights(path)
     return dict(state)
 

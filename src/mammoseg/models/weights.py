@@ -127,12 +127,18 @@ def _kept(weights: str, encoder: str, settings: Mapping, folder: Path) -> dict |
         return None
     if own.get("sha256") and source_sha256 != own["sha256"].lower():
         return None
-    if own.get("file") and Path(own["file"]).is_file():
-        return record if source_sha256 == sha256(own["file"]) else None
+    file = _own_file(own)
+    if file and file.is_file():
+        return record if source_sha256 == sha256(file) else None
     if settings["missing"] == "random":
         return record
     online = own["url"] if weights == "gmic" else imagenet_source(encoder)
-    return record if not own.get("file") and source == online else None
+    return record if not file and source == online else None
+
+
+def _own_file(own: Mapping) -> Path | None:
+    """The file that the settings name; ``~`` is the user's home, as in every path of the config."""
+    return Path(own["file"]).expanduser() if own.get("file") else None
 
 
 def _obtain(
@@ -141,8 +147,7 @@ def _obtain(
     """The encoder's state dict, its source and the source's SHA-256; None where it is to start from random values."""
     own = settings[weights]
     wanted = own["sha256"].lower() if own.get("sha256") else None
-    if own.get("file"):
-        path = Path(own["file"])
+    if path := _own_file(own):
         if not path.is_file():
             if settings["missing"] == "random":
                 return None
