@@ -346,7 +346,7 @@ def test_a_damaged_state_is_said_and_set_aside(tiny, tmp_path, damage, caplog):
         result = run(training=recipe(**SCHEDULE), state=tmp_path / "state")
     assert_same(result, run(training=recipe(**SCHEDULE)))
     assert result.cost["resumed"] == 0
-    assert "is damaged; it begins anew, and state.bad holds what was there" in caplog.text
+    assert "is damaged: it begins anew, and state.bad is what was there" in caplog.text
     assert (tmp_path / "state/state.bad").read_bytes() == damaged
 
 

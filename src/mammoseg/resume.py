@@ -87,7 +87,9 @@ class EpochState(CheckpointIO):
             ) from error
         if seal != _seal(state):
             aside = self.state.replace(self.state.with_suffix(".bad"))
-            log.warning("the state of the broken-off training is damaged; it begins anew, and %s holds what was there", aside.name)
+            log.warning(
+                "the state of the broken-off training is damaged: it begins anew, and %s is what was there", aside.name
+            )
             return None
         return torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
 

@@ -79,7 +79,7 @@ def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int
     )
     save_model(folder, result, recipe=recipe, fingerprint=print_, data=content)
     keeper.store(print_, code)
-    shutil.rmtree(state, ignore_errors=True)  # what cannot be removed does no harm: the model is kept, and is found first
+    shutil.rmtree(state, ignore_errors=True)  # what stays does no harm: the model is found first
 
 
 if __name__ == "__main__":
