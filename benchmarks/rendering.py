@@ -25,14 +25,14 @@ from _bench import ROOT, new_folder
 from dicom_files import LOSSLESS, LOSSY, encapsulated_dicom, make_dicom, write_dicom
 from PIL import Image as Pillow
 from pydicom import uid
-from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.pixels import apply_modality_lut, apply_voi_lut, get_decoder
 
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
 from mammoseg.breast import chest_wall_on_left
 from mammoseg.datasets.masks import draw_region, read_mask
 from mammoseg.datasets.registry import importer_for
-from mammoseg.dicom.decode import decode, refuse_constant
+from mammoseg.dicom.decode import ORDER, decode, refuse_constant
 from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.dicom.read import read_encoded
 from mammoseg.dicom.render import lookup_table
@@ -85,6 +85,10 @@ def write(path: Path, pixels: np.ndarray, syntax: uid.UID) -> None:
 
 def plain_way(path: Path, target: Path) -> None:
     ds = pydicom.dcmread(path)
+    syntax = ds.file_meta.TransferSyntaxUID
+    if syntax.is_compressed:  # by the decoder that was the fastest: pydicom itself would ask slower ones first
+        available = get_decoder(syntax).available_plugins
+        ds.pixel_array_options(decoding_plugin=next(p for p in ORDER if p in available))
     shown = apply_voi_lut(apply_modality_lut(ds.pixel_array, ds), ds).astype(np.float64)
     if ds.PhotometricInterpretation == "MONOCHROME1":
         shown = shown.max() - shown
