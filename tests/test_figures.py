@@ -9,7 +9,17 @@ from matplotlib.colors import to_rgb
 from matplotlib.contour import QuadContourSet
 from PIL import Image
 
-from mammoseg.figures import CaseView, choose_cases, dice_distribution, qualitative, save, training_curves
+from mammoseg.figures import (
+    CaseView,
+    DisputedView,
+    choose_cases,
+    choose_disputed,
+    dice_distribution,
+    disagreement,
+    qualitative,
+    save,
+    training_curves,
+)
 from mammoseg.figures.style import BLUE, ORANGE, RED, SKY
 
 SIDE = 64
@@ -195,3 +205,27 @@ def test_saved_twice_is_the_same_bytes_without_date(draw, tmp_path):
     with Image.open(io.BytesIO((tmp_path / "one.png").read_bytes())) as image:
         assert np.asarray(image.convert("L")).std() > 0
         assert not image.text
+
+
+def test_the_most_disputed_cases_come_first():
+    scores = {
+        "a": [{"image_id": i, "fold_disagreement": d} for i, d in (("x", "0.2"), ("y", "0.9"), ("z", ""), ("w", "0.2"))],
+        "b": [{"image_id": i, "fold_disagreement": d} for i, d in (("x", "0.4"), ("y", "0.1"), ("w", "0.4"))],
+    }  # fmt: skip
+    assert choose_disputed(scores) == ["y", "w", "x"]
+    assert choose_disputed(scores, rows=1) == ["y"]
+    assert choose_disputed({"a": [{"image_id": "x", "fold_disagreement": ""}]}) == []
+
+
+def test_disagreement_is_drawn_where_it_is_and_nowhere_else(tmp_path):
+    image = np.full((90, 60), 200, np.uint8)
+    reference, spread = np.zeros((90, 60), bool), np.zeros((90, 60), np.float32)
+    reference[10:20, 10:20] = True
+    spread[50:60, 30:40] = 0.5
+    figure = disagreement([DisputedView("one", image, reference, {"m": (spread, 0.25), "n": (spread * 0, 0.0)})])
+    assert [ax.get_xlabel() for ax in figure.axes[1:3]] == ["disagreement 0.25", "disagreement 0.00"]
+    drawn = [ax.images[1].get_array() for ax in figure.axes[1:3]]
+    assert np.array_equal(~np.ma.getmaskarray(drawn[0]), spread > 0)
+    assert drawn[1].mask.all()
+    save(figure, tmp_path / "a.png", tmp_path / "a.svg")
+    save(disagreement([]), tmp_path / "b.png")

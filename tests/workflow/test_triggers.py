@@ -59,7 +59,7 @@ OTHER = {
     "weights.gmic.sha256": "0" * 64, "weights.imagenet.sha256": "0" * 64, "leakage.allow": [["a" * 12, "b" * 12]],
     "augmentation.gaussian_blur.kernels": [3, 5], "augmentation.median_blur.kernels": [3, 5],
     "training.schedule.milestones": [1], "training.precision": "bf16-mixed", "training.schedule.policy": "one_cycle",
-    "models[].encoder": "resnet18", "models[].decoder": "fpn", "models[].stem": "gmic", "models[].weights": "random",
+    "models[].encoder": "resnet18", "models[].decoder": "fpn", "models[].stem": "gmic", "models[].weights": "random", "models[].seed": 7,
     "datasets[].carry": ["x"], "datasets[].where": {"birads": "1"}, "datasets[].max_excluded": 0.5, "datasets[].root": "data/elsewhere", "datasets[].role": "predict", "datasets[].importer": "manifest", "datasets[].listing": False,
 }  # fmt: skip
 """Values for the keys to which the general rule of `another` does not apply."""

@@ -46,8 +46,8 @@ DRAWN = ["comparisons", "breakdowns", "froc", "detection", "calibration", "trust
 
 def figures(pictures, drawings):
     """All figures in the report's order: those that hold images in the first format, the others in the second."""
-    cases = [f"{R}/figures/cases_{dataset}.{pictures}" for dataset in SCORED]
-    return cases + [f"{R}/figures/{name}.{drawings}" for name in ("dice", *EVIDENCE, "training")]
+    of_cases = expand(f"{R}/figures/{{kind}}_{{dataset}}.{pictures}", dataset=SCORED, kind=("cases", "disputed"))
+    return of_cases + [f"{R}/figures/{name}.{drawings}" for name in ("dice", *EVIDENCE, "training")]
 
 
 def indexed():

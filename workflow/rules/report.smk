@@ -9,6 +9,10 @@ rule plot_cases:
     output:
         png=report(f"{R}/figures/cases_{{dataset}}.png", caption="../report/cases.rst", category="Figures"),
         svg=f"{R}/figures/cases_{{dataset}}.svg",
+        disputed_png=report(
+            f"{R}/figures/disputed_{{dataset}}.png", caption="../report/disputed.rst", category="Figures"
+        ),
+        disputed_svg=f"{R}/figures/disputed_{{dataset}}.svg",
     log:
         f"{R}/logs/plot_cases/{{dataset}}.log",
     benchmark:
@@ -20,7 +24,7 @@ rule plot_cases:
         mem_mb=2000,
         runtime=30,
     params:
-        recipe=stage("plot_cases", threshold=STUDY.ensemble["threshold"], models=MODELS),
+        recipe=stage("plot_cases", threshold=STUDY.ensemble["threshold"], models=MODELS, folds=len(FOLDS)),
     message:
         "drawing cases of {wildcards.dataset}, best to worst"
     script:

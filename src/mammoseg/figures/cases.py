@@ -65,6 +65,71 @@ def choose_cases(scores: Mapping[str, Sequence[Mapping]], rows: int = 5) -> list
     return [(_rank(k, len(ranked)), ranked[k]) for k in chosen]
 
 
+def choose_disputed(scores: Mapping[str, Sequence[Mapping]], rows: int = 4) -> list[str]:
+    """image_ids of the cases on which the folds disagree most, by the mean score over the models; the most disputed first."""
+    found: dict[str, list[float]] = {}
+    for cases in scores.values():
+        for case in cases:
+            if case["fold_disagreement"]:
+                found.setdefault(case["image_id"], []).append(float(case["fold_disagreement"]))
+    return sorted(found, key=lambda image_id: (-np.mean(found[image_id]), image_id))[:rows]
+
+
+@dataclass(frozen=True)
+class DisputedView:
+    """One row of the figure of disagreement.
+
+    Attributes
+    ----------
+    label : str
+    image : (rows, columns) uint8 or uint16
+        0 is air.
+    reference : (rows, columns) bool
+    maps : mapping of str to ((rows, columns) float32, float)
+        Model → SD over its folds' masks, and the score of disagreement (`mammoseg.calibration.fold_disagreement`).
+    """
+
+    label: str
+    image: np.ndarray
+    reference: np.ndarray
+    maps: Mapping[str, tuple[np.ndarray, float]]
+
+
+def disagreement(cases: Sequence[DisputedView]) -> Figure:
+    """Draw where the folds disagree, one row a case: the whole breast, and for each model the SD over its folds, where not 0."""
+    if not cases:
+        return message("No image was predicted by several folds.")
+    models = list(cases[0].maps)
+    with house_style():
+        figure = new_figure((CELL + 0.4) * (len(models) + 1) + 0.4, (CELL + 0.62) * len(cases) + 0.7)
+        grid = figure.subplots(len(cases), len(models) + 1, squeeze=False)
+        highest = max(float(spread.max()) for case in cases for spread, _ in case.maps.values()) or 1.0
+        for axes, case in zip(grid, cases, strict=True):
+            marks = np.logical_or.reduce([case.image > 0, case.reference, *(m > 0 for m, _ in case.maps.values())])
+            breast = _square(marks, 1.0)
+            _show(axes[0], case.image, breast)
+            _outline(axes[0], case.reference, SKY, breast)
+            axes[0].set_ylabel(case.label, fontsize=8, labelpad=6)
+            for ax, (spread, score) in zip(axes[1:], case.maps.values(), strict=True):
+                _show(ax, case.image, breast)
+                inside, _ = breast.cut(spread)
+                step = max(1, breast.side // SHARPEST)
+                extent = ax.images[0].get_extent()
+                seen = np.ma.masked_less_equal(inside[::step, ::step], 0)
+                shown = ax.imshow(
+                    seen, cmap="plasma", vmin=0, vmax=highest, interpolation="nearest", extent=extent, alpha=0.8
+                )
+                _outline(ax, case.reference, SKY, breast)
+                ax.set_xlabel(f"disagreement {score:.2f}", fontsize=8, labelpad=2)
+        for ax, name in zip(grid[0], ["image", *models], strict=True):
+            ax.set_title(name, fontsize=7.5, loc="center")
+        figure.colorbar(
+            shown, ax=grid[:, 1:], location="bottom", shrink=0.5, aspect=40, label="SD over the folds' masks"
+        )
+        figure.legend(handles=[Line2D([], [], color=SKY, label="reference")], loc="outside lower center")
+    return figure
+
+
 def qualitative(cases: Sequence[CaseView]) -> Figure:
     """Draw the cases, one row each: the whole breast, then the framed part enlarged: the reference, and each model's prediction.
 

@@ -2,6 +2,7 @@
 
 TITLES = {
     "cases": "Cases of {dataset}",
+    "disputed": "Where the folds disagree: {dataset}",
     "dice": "Dice of every image",
     "differences": "Differences between the models",
     "sizes": "Dice by size of the mass",
@@ -15,6 +16,8 @@ TITLES = {
 CAPTIONS = {
     "cases": "Cases from the best to the worst by the mean Dice over the models. Blue: the reference. Orange: the "
     "prediction. Masks and Dice on the original's own pixels; the picture behind them is what the network saw, laid back.",
+    "disputed": "The cases on which the folds of the ensembles disagree most, by the mean over the models. Colour: SD over the "
+    "folds' masks (mass from a probability of 0.5), none where all agree. Blue: the reference.",
     "dice": "Dice of every image with a mass. Dashed: the best brightness threshold, chosen on the training part.",
     "differences": "Difference of the mean Dice between the models of each pair, on the same images with a mass, with "
     "bootstrap intervals over patients. Out of fold every image is scored by the fold that did not see "
