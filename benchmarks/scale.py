@@ -9,6 +9,7 @@ must not exist, or be empty.
 """
 
 import argparse
+import json
 import os
 import random
 import re
@@ -98,14 +99,16 @@ def write_results(results: Path) -> None:
     from mammoseg.files import read_csv, write_csv, write_text
     from mammoseg.fold_model import save_model
     from mammoseg.models import build_model
+    from mammoseg.png import write_png
     from mammoseg.preparation import INJECTED, RENDERED
     from mammoseg.shard_rows import images_of_shard
 
-    picture, mask, chance = results / "picture.png", results / "mask.png", results / "chance.png"
+    picture, mask, chance, reference = (results / f"{n}.png" for n in ("picture", "mask", "chance", "reference"))
     cv2.imwrite(str(picture), np.full((SIDE, SIDE), 30000, np.uint16))
     cv2.imwrite(str(mask), np.eye(SIDE, dtype=np.uint8) * 255)
     cv2.imwrite(str(chance), np.full((SIDE, SIDE), 20000, np.uint16))
-    sha = {p: fingerprint.sha256(p) for p in (picture, mask, chance)}
+    write_png(reference, np.eye(ROWS, COLUMNS, dtype=bool))
+    sha = {p: fingerprint.sha256(p) for p in (picture, mask, chance, reference)}
     generator = random.Random(1)
     for rows in sorted((results / "private/big/shards").glob("*.csv")):
         shard = rows.stem
@@ -116,12 +119,15 @@ def write_results(results: Path) -> None:
         rendered = [
             {**i.index, "status": "ok", "side": SIDE, "pad_right": 1, "png_sha256": fingerprint.digest(i.id) * 2,
              "likeness": f"{generator.getrandbits(256):064x}", "mask_sha256": sha[mask], "mask_pixels": SIDE,
-             "source_sha256": fingerprint.digest(i.id) * 2, "fingerprint": "x" * 24, "code": "x" * 24}
+             "source_sha256": fingerprint.digest(i.id) * 2, "fingerprint": "x" * 24, "code": "x" * 24,
+             "reference_sha256": "" if i.index["n_masses"] == "0" else sha[reference]}
             for i in images
         ]  # fmt: skip
         for i in images:
             os.symlink(picture, png / f"{i.id}.png")
             os.symlink(mask, png / f"{i.id}_mask.png")
+            if i.index["n_masses"] != "0":
+                os.symlink(reference, png / f"{i.id}_reference.png")
         for name in (".manifest.csv", "manifest.csv"):
             write_csv(png / name, RENDERED, rendered)
             write_csv(dicom / name, INJECTED, [{"image_id": i.id, "status": "ok"} for i in images])
@@ -139,7 +145,7 @@ def write_results(results: Path) -> None:
             }
             facts = {
                 "model": spec, "weights_used": "random", "recipe": {}, "normalisation": {"mean": 0.5, "sd": 0.2}, "best_epoch": 1,
-                "parameters": {"encoder": 1, "decoder": 1, "total": 2}, "patients": parts, "fingerprint": "x",
+                "parameters": {"encoder": 1, "decoder": 1, "total": 2}, "cell": 1, "patients": parts, "fingerprint": "x",
                 "cost": {"seconds": 1, "peak_memory_mb": 1, "device": "cpu"},
             }  # fmt: skip
             epoch = {
@@ -155,19 +161,15 @@ def write_results(results: Path) -> None:
             save_model(results / "models" / name / f"fold{k}", state=state, history=[epoch], facts=facts)
     manifests = sorted((results / "big/png").glob("*/manifest.csv"))
     prediction.read_image = lambda path, image_id: np.zeros((1, 1), np.uint8)
-    prediction._write_map = lambda path, _: (os.symlink(chance, path), sha[chance])[1]
+    prediction.write_png = lambda path, _: (os.symlink(chance, path), sha[chance])[1]
     shown = prediction.images_to_predict(manifests, read_csv(results / "splits.csv"), "big")
-    scoring.read_probability = lambda *_: None
-    scoring.read_mask = lambda *_: np.zeros((1, 1), np.uint8)
-    scores = {
-        "reference_pixels": 64,
-        "predicted_pixels": 60,
-        "true_positive_pixels": 50,
-        "dice": 0.8,
-        "iou": 0.7,
-        "predicted_regions": 1,
+    scores = dict.fromkeys(scoring.SCORES, 0.8) | {"predicted_regions": 1, "dice_of_folds": "", "fold_disagreement": ""}
+    scores |= {
+        "lesions": '[["mass", 64, 0.9, 0.8, 0.8]]',
+        "bins": "[[0, 4096, 1000000, 64]]",
+        "sweep": json.dumps([0.5] * 19),
     }
-    scoring.score_case = lambda *_: dict(scores)
+    scoring._score = lambda *_: scores
     codes = {}
     for rule in ("predict_ensemble", "score_cases"):
         digest = fingerprint.code(ROOT / f"workflow/scripts/{rule}.py")
@@ -182,13 +184,13 @@ def write_results(results: Path) -> None:
             folder,
             average="probability",
             code=codes["predict_ensemble"],
-            predict=lambda _, images: images,
+            predict=lambda _, images: (images, images),
         )
         table = results / f"big/scores/{name}.csv"
-        rows, _ = scoring.score_cases(
-            folder / "manifest.csv", manifests, 0.5, codes["score_cases"], table.with_name(f".{name}.csv")
-        )
-        write_csv(table, scoring.COLUMNS, rows)
+        memory = table.with_name(f".{name}.csv")
+        recipe = {"threshold": 0.5, "min_iou": 0.2, "centre_inside": True}
+        scoring.score_cases(folder / "manifest.csv", manifests, recipe, 1, FOLDS, codes["score_cases"], memory)
+        scoring.write_outputs(memory, table, results / f"big/lesions/{name}.csv", results / f"big/trust/{name}.json")
     row = {"dataset": "big", "part": "holdout", "family": "grey", "value": 1, "n_images": 1, "n_patients": 1}
     row |= {"dice_mean": 0.3, "dice_sd": 0.1, "iou_mean": 0.2, "iou_sd": 0.1}
     write_csv(results / "tables/baseline.csv", list(row), [row])

@@ -17,9 +17,6 @@ from tiny import TinyStudy
 from mammoseg.datasets.phantom import make_release
 from mammoseg.files import read_csv
 
-AFTER_PREDICTION = {"summarise_scores": 1, "plot_dice": 1, "write_report": 1}
-"""What follows once any score has changed."""
-
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> TinyStudy:
