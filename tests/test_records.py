@@ -17,9 +17,10 @@ def results(tmp_path):
     results = tmp_path / "results"
     shard = results / "a/png/train-00000"
     shard.mkdir(parents=True)
-    (shard / "i1.png").write_text("picture")
-    (shard / "i1_mask.png").write_text("mask")
-    row = {"image_id": "i1", "png_sha256": sha256(shard / "i1.png"), "mask_sha256": sha256(shard / "i1_mask.png")}
+    row = {"image_id": "i1"}
+    for column, ending in (("png", ""), ("mask", "_mask"), ("reference", "_reference"), ("votes", "_votes")):
+        (shard / f"i1{ending}.png").write_text(f"picture{ending}")
+        row[f"{column}_sha256"] = sha256(shard / f"i1{ending}.png")
     write_csv(shard / "manifest.csv", list(row), [row])
     (results / "weights").mkdir()
     (results / "weights/w.safetensors").write_text("tensors")
@@ -52,7 +53,7 @@ def test_a_record_says_what_made_it_from_what_and_what_was_made(results):
     assert len(list(read_records(results))) == 3
 
 
-@pytest.mark.parametrize("name", ["", "manifest.csv", "i1.png", "i1_mask.png"])
+@pytest.mark.parametrize("name", ["", "manifest.csv", "i1.png", "i1_mask.png", "i1_reference.png", "i1_votes.png"])
 def test_a_picture_and_a_folder_belong_to_the_job_that_wrote_their_manifest(results, name):
     assert record_of(results, results / "a/png/train-00000" / name)["rule"] == "render_png"
 
@@ -69,15 +70,16 @@ def test_a_job_that_failed_has_no_record(results):
 
 def test_every_digest_is_recomputed(results):
     assert not list(differences(results, every))
-    assert len(list(recorded(results, every))) == 6
-    (results / "a/png/train-00000/i1_mask.png").write_text("other")
+    assert len(list(recorded(results, every))) == 8
+    for ending in ("_mask", "_reference", "_votes"):
+        (results / f"a/png/train-00000/i1{ending}.png").write_text("other")
     (results / "a/png/train-00000/i1.png").unlink()
     (results / "weights/w.safetensors").write_text("other")
     (results / "table.csv").write_text("2")
     (results / "a/png/train-00000/i2.png").write_text("of nobody")
     assert sorted(differences(results, every)) == [
         ("a/png/train-00000/i1.png", "missing"),
-        ("a/png/train-00000/i1_mask.png", "changed"),
+        *((f"a/png/train-00000/i1_{ending}.png", "changed") for ending in ("mask", "reference", "votes")),
         ("table.csv", "changed"),
         ("weights/w.safetensors", "changed"),
     ]

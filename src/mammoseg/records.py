@@ -15,7 +15,10 @@ from mammoseg.files import read_csv, write_text
 FOLDER = "records"
 PLAN = {"work.csv", "splits.csv", "shards.csv", "index.csv", "sources.csv", "excluded.csv"}
 """Inputs that a recipe already holds as digests of the rows that concern the job."""
-PICTURES = {"png_sha256": "{image_id}.png", "mask_sha256": "{image_id}_mask.png", "sha256": "{file}"}
+PICTURES = {
+    "png_sha256": "{image_id}.png", "mask_sha256": "{image_id}_mask.png", "reference_sha256": "{image_id}_reference.png",
+    "votes_sha256": "{image_id}_votes.png", "sha256": "{file}",
+}  # fmt: skip
 """Columns of a manifest that hold the digest of a file beside it."""
 
 
