@@ -246,3 +246,22 @@ def test_mirrored_is_the_mirrored_picture_in_the_same_box(rows, columns):
     lesion = disc(rows, columns, 30, 12, 8)
     back = mirrored.inverse(mirrored.mask(lesion))
     assert dice(back, lesion) > 0.9  # on the side where it was
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("pad_right", [False, True])
+@pytest.mark.parametrize("shape", [(3328, 2560), (2560, 3328), (640, 512), (333, 500), (64, 40), (512, 512)])
+def test_a_mask_laid_back_in_a_window_is_the_one_laid_back_whole(shape, pad_right, mirrored):
+    box = Letterbox(*shape, 128, pad_right, mirrored)
+    draw = np.random.default_rng(0)
+    smooth = cv2.GaussianBlur(draw.random((128, 128)).astype(np.float32), (0, 0), 3)
+    smooth = (smooth - smooth.min()) / np.ptp(smooth)
+    for k in range(4):
+        keep = np.zeros((128, 128), np.float32)
+        row, column = draw.integers(0, 110, 2)
+        keep[row : row + 18, column : column + 18] = 1
+        for array in (smooth * keep, np.rint(65535 * smooth * (keep if k else 1)).astype(np.uint16)):
+            at_least = float(0.6 * array.max()) if array.dtype == np.float32 else round(0.6 * array.max())
+            whole = box.inverse(array) >= at_least
+            assert np.count_nonzero(whole != box.inverse_mask(array, at_least)) <= 1e-5 * whole.size
+    assert not box.inverse_mask(np.zeros((128, 128), np.uint16), 1).any()

@@ -73,10 +73,10 @@ def score_case(
     """
     predicted = binarise(probability, threshold)
     square = counts(predicted, reference.square)
-    laid_back = binarise(reference.box.inverse(probability), threshold)
-    original = counts(laid_back, reference.original)
+    laid_back, truth = _where_either_is(lay_back(probability, reference.box, threshold), reference.original)
+    original = counts(laid_back, truth)
     spacing = (reference.spacing, reference.spacing)
-    surface = surface_scores(laid_back, reference.original, spacing)
+    surface = surface_scores(laid_back, truth, spacing)
     scores = {
         "reference_pixels": square.reference,
         "predicted_pixels": square.predicted,
@@ -109,8 +109,24 @@ def ceiling(reference: Reference, cell: int) -> float:
     if cell > 1:
         coarse = cv2.resize(best, None, fx=1 / cell, fy=1 / cell, interpolation=cv2.INTER_AREA)
         best, cuts = cv2.resize(coarse, best.shape[::-1], interpolation=cv2.INTER_LINEAR), CUTS
-    laid_back = reference.box.inverse(best)
-    return max(counts(laid_back >= cut, reference.original).dice for cut in cuts)
+    answers = (reference.box.inverse_mask(best, cut) for cut in cuts)
+    return max(counts(*_where_either_is(answer, reference.original)).dice for answer in answers)
+
+
+def lay_back(probability: np.ndarray, box: Letterbox, threshold: float) -> np.ndarray:
+    """`binarise` of a probability map that is laid back onto the original's pixels; (rows, columns) bool."""
+    return box.inverse_mask(probability, np.rint(65535 * threshold))
+
+
+def _where_either_is(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both masks inside the box that holds all of either: the rest of a mammogram only costs time."""
+    boxes = [cv2.boundingRect(mask.view(np.uint8)) for mask in (one, other) if mask.any()]
+    if not boxes:
+        return one[:1, :1], other[:1, :1]
+    top, left = min(y for _, y, _, _ in boxes), min(x for x, _, _, _ in boxes)
+    bottom, right = max(y + h for _, y, _, h in boxes), max(x + w for x, _, w, _ in boxes)
+    box = np.s_[top:bottom, left:right]
+    return one[box], other[box]
 
 
 def binarise(probability: np.ndarray, threshold: float) -> np.ndarray:

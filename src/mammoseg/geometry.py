@@ -113,6 +113,36 @@ class Letterbox:
         original = square[: self.rows, self.left : self.left + self.columns]
         return np.ascontiguousarray(original[:, ::-1] if self.mirrored else original)
 
+    def inverse_mask(self, array: np.ndarray, at_least: float) -> np.ndarray:
+        """``inverse(array) >= at_least`` for a value above 0, but laid back only around the pixels that reach it.
+
+        Parameters
+        ----------
+        array : (side, side) array of uint8, uint16, float32 or float64
+
+        Returns
+        -------
+        (rows, columns) array of bool
+        """
+        x, y, width, height = cv2.boundingRect((array >= at_least).view(np.uint8))
+        if not width:
+            return np.zeros((self.rows, self.columns), bool)
+        # A value between pixels is never above all of them: two pixels around those that reach it are enough. The window
+        # begins and ends where a pixel of the square begins with one of the original.
+        step = 1 if self.side > self.square else self.side // math.gcd(self.side, self.square)
+        (top, bottom), (left, right) = (
+            (max(0, first - 2) // step * step, min(self.side, -(-(first + length + 2) // step) * step))
+            for first, length in ((y, height), (x, width))
+        )
+        if self.side > self.square or (bottom - top) * (right - left) > array.size / 2:
+            return self.inverse(array) >= at_least
+        down, up, across, back = (n * self.square // self.side for n in (top, bottom, left, right))
+        window = cv2.resize(array[top:bottom, left:right], (back - across, up - down), interpolation=cv2.INTER_LINEAR)
+        square = np.zeros((self.rows, self.square), bool)
+        square[down:up, across:back] = window[: max(0, self.rows - down)] >= at_least
+        original = square[:, self.left : self.left + self.columns]
+        return np.ascontiguousarray(original[:, ::-1] if self.mirrored else original)
+
     def _check(self, array: np.ndarray) -> None:
         if array.shape != (self.rows, self.columns):
             raise ValueError(f"the letterbox is for {self.rows} x {self.columns} pixels, the array is {array.shape}")

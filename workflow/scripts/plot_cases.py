@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mammoseg.calibration import fold_disagreement
-from mammoseg.case_scores import Reference, binarise, votes_of
+from mammoseg.case_scores import Reference, lay_back, votes_of
 from mammoseg.figures import (
     CaseView,
     DisputedView,
@@ -49,7 +49,7 @@ class Pictures:
 
     def prediction(self, image_id: str, model: str, reference: Reference):
         probability = read_probability(self.predictions[model] / f"{image_id}.png", image_id)
-        return binarise(reference.box.inverse(probability), self.threshold)
+        return lay_back(probability, reference.box, self.threshold)
 
     def spread(self, image_id: str, model: str, reference: Reference):
         votes = read_votes(self.predictions[model] / f"{image_id}_votes.png", image_id)
