@@ -2,13 +2,14 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 import SimpleITK
 from scipy import ndimage
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from mammoseg.case_scores import SCORES, Reference, binarise, ceiling, score_case
+from mammoseg.case_scores import CUTS, SCORES, Reference, binarise, ceiling, score_case
 from mammoseg.geometry import Letterbox
 
 SIDE = 64
@@ -166,3 +167,17 @@ def test_folds_alone_and_their_disagreement():
     assert (row["dice_of_folds"], row["fold_disagreement"]) == (";", 0)
     row = score_case(certain(reference), as_is(reference), 0.5, 1)
     assert (row["dice_of_folds"], row["fold_disagreement"]) == (None, None)
+
+
+@pytest.mark.parametrize("radius", [3, 20, 90])
+@pytest.mark.parametrize("cell", [1, 4, 8])
+def test_no_answer_of_a_ceiling_strays_beyond_where_it_is_compared(radius, cell):
+    # Near the border too: what is compared there must be all that is laid back.
+    for centre in ((3.0, 5.0), (400.3, 300.7), (996.0, 790.0)):
+        reference = original(disc(1000, 800, centre, radius), 128)
+        coarse = cv2.resize(
+            reference.square.astype(np.float32), None, fx=1 / cell, fy=1 / cell, interpolation=cv2.INTER_AREA
+        )
+        best = cv2.resize(coarse, (128, 128), interpolation=cv2.INTER_LINEAR)
+        whole = [f1_score(reference.original.ravel(), (reference.box.inverse(best) >= c).ravel()) for c in CUTS]
+        assert ceiling(reference, cell) == pytest.approx(whole[4] if cell == 1 else max(whole), abs=1e-9)

@@ -4,8 +4,10 @@ Both are worth having: scores on the square are what the literature gives, those
 mammogram would see. The ceiling is the Dice that a perfect answer keeps on that way back.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -46,6 +48,11 @@ class Reference:
     box: Letterbox
     spacing: float
 
+    @cached_property
+    def place(self) -> tuple[int, int, int, int]:
+        """First column and row, width and height of the box around the original mask; width 0 where it is empty."""
+        return cv2.boundingRect(self.original.view(np.uint8))
+
 
 def score_case(
     probability: np.ndarray, reference: Reference, threshold: float, cell: int | None, folds: np.ndarray | None = None
@@ -73,7 +80,7 @@ def score_case(
     """
     predicted = binarise(probability, threshold)
     square = counts(predicted, reference.square)
-    laid_back, truth = _where_either_is(lay_back(probability, reference.box, threshold), reference.original)
+    laid_back, truth = _where_either_is(lay_back(probability, reference.box, threshold), reference)
     original = counts(laid_back, truth)
     spacing = (reference.spacing, reference.spacing)
     surface = surface_scores(laid_back, truth, spacing)
@@ -103,14 +110,17 @@ def ceiling(reference: Reference, cell: int) -> float:
     Cells of one pixel: the reference on the square itself. Larger ones: the share of each cell that it covers, enlarged linearly
     as a network enlarges its logits, at the best of `CUTS`, for a network is free in what it makes of a share.
     """
-    if not reference.original.any():
+    x, y, width, height = reference.place
+    if not width:
         return float("nan")
     best, cuts = reference.square.astype(np.float32), (0.5,)
     if cell > 1:
         coarse = cv2.resize(best, None, fx=1 / cell, fy=1 / cell, interpolation=cv2.INTER_AREA)
         best, cuts = cv2.resize(coarse, best.shape[::-1], interpolation=cv2.INTER_LINEAR), CUTS
-    answers = (reference.box.inverse_mask(best, cut) for cut in cuts)
-    return max(counts(*_where_either_is(answer, reference.original)).dice for answer in answers)
+    reach = math.ceil(3 * cell * reference.box.square / reference.box.side)  # farther no answer strays from the mask
+    near = np.s_[max(0, y - reach) : y + height + reach, max(0, x - reach) : x + width + reach]
+    answers = (reference.box.inverse_mask(best, cut)[near] for cut in cuts)
+    return max(counts(answer, reference.original[near]).dice for answer in answers)
 
 
 def lay_back(probability: np.ndarray, box: Letterbox, threshold: float) -> np.ndarray:
@@ -118,15 +128,15 @@ def lay_back(probability: np.ndarray, box: Letterbox, threshold: float) -> np.nd
     return box.inverse_mask(probability, np.rint(65535 * threshold))
 
 
-def _where_either_is(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both masks inside the box that holds all of either: the rest of a mammogram only costs time."""
-    boxes = [cv2.boundingRect(mask.view(np.uint8)) for mask in (one, other) if mask.any()]
+def _where_either_is(laid_back: np.ndarray, reference: Reference) -> tuple[np.ndarray, np.ndarray]:
+    """Both masks of the original inside the box that holds all of either: the rest of a mammogram only costs time."""
+    boxes = [b for b in (cv2.boundingRect(laid_back.view(np.uint8)), reference.place) if b[2]]
     if not boxes:
-        return one[:1, :1], other[:1, :1]
+        return laid_back[:1, :1], reference.original[:1, :1]
     top, left = min(y for _, y, _, _ in boxes), min(x for x, _, _, _ in boxes)
     bottom, right = max(y + h for _, y, _, h in boxes), max(x + w for x, _, w, _ in boxes)
     box = np.s_[top:bottom, left:right]
-    return one[box], other[box]
+    return laid_back[box], reference.original[box]
 
 
 def binarise(probability: np.ndarray, threshold: float) -> np.ndarray:
