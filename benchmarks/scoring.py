@@ -1,9 +1,10 @@
 """Scores and statistics of a large study: time and memory, one core and two.
 
-    python benchmarks/scoring.py --folder FOLDER [--cases 10000] [--models 8]
+    python benchmarks/scoring.py --folder FOLDER [--scored 2000] [--cases 10000] [--models 8]
 
 Cases have true sizes (3328 x 2560, square of 512): a hundred distinct ones, under names of their own by hard links. One model is
-scored on one core, then two models on two; the statistics run on tables of all models, made from these scores with noise.
+scored on one core, then two models on two; the statistics run on tables of all models and cases, made from these scores by
+repetition and noise.
 FOLDER must not exist, or be empty.
 """
 
@@ -104,9 +105,15 @@ def timed(what: str, function: Callable, *arguments) -> object:
     return made
 
 
-def statistics(folder: Path, models: int) -> None:
+def repeated(rows: list[dict], times: int) -> list[dict]:
+    """Rows of as many studies, each with images and patients of its own."""
+    return [{**r, **{k: f"{t}-{r[k]}" for k in ("image_id", "patient_id")}} for t in range(times) for r in rows]
+
+
+def statistics(folder: Path, times: int, models: int) -> None:
     """All tables of evidence, of `models` models that differ from the one that was scored by noise."""
-    rows, lesions = read_csv(folder / "a.csv"), read_csv(folder / "a.lesions.csv")
+    rows, lesions = (repeated(read_csv(folder / name), times) for name in ("a.csv", "a.lesions.csv"))
+    print(f"{len(rows)} cases, {models} models")
     counted = json.loads((folder / "a.trust.json").read_text())
     draw = np.random.default_rng(0)
     specs = {
@@ -137,13 +144,14 @@ def statistics(folder: Path, models: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--scored", type=int, default=2_000)
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--models", type=int, default=8)
     given = parser.parse_args()
     cv2.setNumThreads(1)
     folder = new_folder(given.folder)
-    print(f"{given.cases} cases of {given.cases // 4} patients, {len(COLUMNS)} columns of scores")
-    timed("(making the files)", make_study, folder, given.cases)
+    print(f"{given.scored} cases, {len(COLUMNS)} columns of scores")
+    timed("(making the files)", make_study, folder, given.scored)
     start = time.perf_counter()
     with ProcessPoolExecutor(1) as pool:
         scored, memory = pool.submit(score, folder, "a").result()
@@ -159,7 +167,7 @@ def main() -> None:
         list(pool.map(score, [folder] * 2, "ab"))
     two = time.perf_counter() - start
     print(f"two models, two cores {two:47.1f} s, {2 * one / two:.2f} x one core")
-    statistics(folder, given.models)
+    statistics(folder, given.cases // given.scored, given.models)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
 
 
