@@ -83,6 +83,7 @@ def score_case(
     laid_back, truth = _where_either_is(lay_back(probability, reference.box, threshold), reference)
     original = counts(laid_back, truth)
     spacing = (reference.spacing, reference.spacing)
+    of_square = ceiling(reference, 1)
     surface = surface_scores(laid_back, truth, spacing)
     scores = {
         "reference_pixels": square.reference,
@@ -97,8 +98,8 @@ def score_case(
         "average_surface_distance_mm": surface.average_distance,
         "surface_dice_1mm": surface.surface_dice[0],
         "surface_dice_2mm": surface.surface_dice[1],
-        "ceiling_square": ceiling(reference, 1),
-        "ceiling_model": ceiling(reference, cell) if cell else float("nan"),
+        "ceiling_square": of_square,
+        "ceiling_model": of_square if cell == 1 else ceiling(reference, cell) if cell else float("nan"),
     }
     scores |= _of_folds(folds, reference.square)
     return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in scores.items()}
