@@ -32,7 +32,7 @@ def test_by_hand():
     assert set(row) == set(COLUMNS)
     assert (row["n_images"], row["n_patients"], row["n_masses"], row["n_normal_images"]) == (4, 4, 4, 2)
     expected = {
-        "sensitivity": 3 / 4, "false_positives_per_image": 3 / 4, "sensitivity_at_0.25": 2 / 4, "sensitivity_at_0.5": 3 / 4,
+        "image_sensitivity": 2 / 2, "sensitivity": 3 / 4, "false_positives_per_image": 3 / 4, "sensitivity_at_0.25": 2 / 4, "sensitivity_at_0.5": 3 / 4,
         "sensitivity_at_1": 3 / 4, "sensitivity_at_2": 3 / 4, "specificity": 1 / 2, "false_positives_per_normal_image": 1,
         "dice_of_found_masses": 0.7, "dice_in_box_of_reference": (0.9 + 3 * 0.5) / 4,
     }  # fmt: skip

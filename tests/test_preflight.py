@@ -55,3 +55,14 @@ def test_every_decoder_that_pools_adaptively_is_known():
         if isinstance(module, torch.nn.AdaptiveAvgPool2d) and module.output_size not in (1, (1, 1))
     }
     assert pooling == UNREPEATABLE
+
+
+@pytest.mark.parametrize("missing", ["random", "error"])
+def test_a_weights_file_that_was_named_must_be_there(config, schema, tmp_path, missing):
+    for dataset in config["datasets"]:
+        dataset["root"] = str(tmp_path)
+    (tmp_path / "a.dcm").touch()
+    config["weights"] |= {"missing": missing}
+    config["weights"]["imagenet"] |= {"file": str(tmp_path / "nowhere.pth")}
+    with pytest.raises(UserError, match=r"config key weights\.imagenet\.file is '.*nowhere\.pth': there is no such file"):
+        preflight(Study(config, schema), set(), trains_here=False)

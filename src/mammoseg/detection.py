@@ -10,6 +10,7 @@ from mammoseg.tables import DataSets, Models, Scores, decimals, groups
 
 COLUMNS = (
     "dataset", "part", "model", "n_images", "n_patients", "n_masses", "sensitivity", "sensitivity_low", "sensitivity_high",
+    "n_images_with_mass", "image_sensitivity",
     "false_positives_per_image", *(f"sensitivity_at_{rate:g}" for rate in RATES), "n_normal_images", "specificity",
     "false_positives_per_normal_image", "dice_of_found_masses", "dice_in_box_of_reference",
 )  # fmt: skip
@@ -39,8 +40,9 @@ def detection_rows(
     -------
     list of dict
         By `COLUMNS`. ``sensitivity``, with its interval over patients, and ``false_positives_per_image`` are of all regions at
-        the config's threshold; ``sensitivity_at_…`` of the FROC, at so many false positives per image. The last two are for
-        comparison with publications that leave out missed masses, or give the model the reference's box.
+        the config's threshold; ``image_sensitivity`` is the share of the images with a mass in which one is found;
+        ``sensitivity_at_…`` of the FROC, at so many false positives per image. The last two are for comparison with publications
+        that leave out missed masses, or give the model the reference's box.
     list of dict
         The FROC's points, by `CURVE`, at most `MOST_POINTS` a model.
     """
@@ -49,6 +51,7 @@ def detection_rows(
         images = _images(cases, (r for r in lesions[dataset, model] if r["part"] == part))
         detected = [found for found, _ in images]
         curve, quiet = froc(detected), normal_images(detected)
+        with_mass = [any(mass.found for mass in found.masses) for found in detected if found.masses]
         masses = [(mass, patient) for found, patient in images for mass in found.masses]
         row = {
             "dataset": dataset,
@@ -74,6 +77,8 @@ def detection_rows(
                 "sensitivity": decimals(found.estimate),
                 "sensitivity_low": decimals(found.low),
                 "sensitivity_high": decimals(found.high),
+                "n_images_with_mass": len(with_mass),
+                "image_sensitivity": decimals(float(np.mean(with_mass))),
                 **{f"sensitivity_at_{rate:g}": decimals(curve.sensitivity_at(rate)) for rate in RATES},
                 "dice_of_found_masses": decimals(_mean(mass.dice_found for mass, _ in masses)),
                 "dice_in_box_of_reference": decimals(_mean(mass.dice_in_box for mass, _ in masses)),

@@ -128,6 +128,10 @@ def check_repeatable(study: Study, trains_here: bool) -> None:
 
 def check_weights(study: Study) -> None:
     """Raise UserError where encoder weights cannot be had; they are fetched here: a compute node may have no network."""
+    for weights in sorted({name.partition("-")[0] for name in study.weights_names}):  # a path that was written is meant
+        file = study.weights[weights].get("file")
+        if file and not Path(file).expanduser().is_file():
+            raise UserError(f"config key weights.{weights}.file is {file!r}: there is no such file")
     if study.weights_names and study.weights["missing"] == "error":
         from mammoseg.models.weights import check_available
 

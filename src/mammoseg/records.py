@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mammoseg import __version__, fingerprint
+from mammoseg.errors import UserError
 from mammoseg.files import read_csv, write_text
 
 FOLDER = "records"
@@ -90,6 +91,12 @@ def differences(results: Path, belongs: Callable[[Mapping], bool]) -> Iterator[t
             yield name, "missing"
         elif fingerprint.sha256(path) != sha256:
             yield name, "changed"
+
+
+def check_study(results: Path) -> None:
+    """Raise UserError where no job has left a record: who asks about a study would be told about nothing."""
+    if next(iter(read_records(results)), None) is None:
+        raise UserError(f"there is no study in {results}: name the --configfile that it was made with")
 
 
 def recorded(results: Path, belongs: Callable[[Mapping], bool]) -> Iterator[tuple[str, str]]:

@@ -356,6 +356,8 @@ def test_a_withdrawn_patient_leaves_every_part_and_the_models_that_saw_her_are_t
     assert "patient 000000000000 is not in this study" in ran.output
     ran = study.run("withdraw", "--config", f"patients={patient},")
     assert any(s.startswith(f"patient {patient} is withdrawn: {len(gone)} images, train fold") for s in ran.sentences)
+    left = [p for p in study.results.rglob("*") if any(p.name.startswith(image) for image in gone)]
+    assert not left, "nothing that is named for her images is left, whatever its ending"
     assert sum("tiny/fold" in s for s in ran.sentences) == 2, "one fold trained on her, one was validated on her"
     assert not list((study.results / "tensorboard").rglob("*.tfevents.*")), "they may show her images"
     ran = study.run()

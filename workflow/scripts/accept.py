@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mammoseg.acceptance import Accepted
+from mammoseg.records import check_study
 
 
 def main(results: Path, present: Mapping[str, str], found: Mapping[str, Mapping[str, int]]) -> None:
     """Write accepted.json into `results`; `present` is rule → digest of its present code, `found` as `to_accept` gives it."""
+    check_study(results)
     accepted, log = Accepted(results), logging.getLogger("mammoseg")
     for rule, codes in sorted(found.items()):
         accepted.accept(present[rule], codes)

@@ -60,10 +60,14 @@ def main(dataset: DataSet, public: Path, private: Path, only_phantoms: bool, cod
 def say(dataset: DataSet, importer: Importer, index: Index) -> None:
     """What was found, and how it differs from what is known of the release."""
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(Counter(x.reason for x in index.excluded).items()))
+    masses = [r["n_masses"] for r in index.rows]
+    unknown = masses.count("")
     log.info(
-        "%s: %d images of %d patients, %d files set aside%s; %d files were opened",
+        "%s: %d images (%d with a mass%s) of %d patients, %d files set aside%s; %d files were opened",
         dataset.name,
         len(index.rows),
+        len(masses) - unknown - masses.count("0"),
+        f", {unknown} without a reference" if unknown else "",
         len({r["patient_id"] for r in index.rows}),
         len(index.excluded),
         f" ({reasons})" if reasons else "",

@@ -6,10 +6,12 @@ import logging
 from pathlib import Path
 
 from mammoseg.cohort import LOCK, Lock, forget_plan
+from mammoseg.records import check_study
 
 
 def main(results: Path) -> None:
     """Empty the lock and remove what the last plan wrote; who was withdrawn stays withdrawn."""
+    check_study(results)
     lock = Lock.load(results) if (results / LOCK).exists() else Lock()
     said = "forgotten: the next run draws a new one" if lock.drawn_with else "not locked: there was nothing to forget"
     Lock(withdrawn=lock.withdrawn).save(results)

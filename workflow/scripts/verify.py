@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mammoseg.errors import UserError
-from mammoseg.records import differences, recorded
+from mammoseg.records import check_study, differences, recorded
 
 
 def main(results: Path, names: Mapping[str, Sequence[str]]) -> None:
@@ -15,6 +15,8 @@ def main(results: Path, names: Mapping[str, Sequence[str]]) -> None:
 
     `names` are those that wildcards have in the study: what was made for a model that was dropped is not looked at.
     """
+
+    check_study(results)
 
     def belongs(record: Mapping) -> bool:
         return all(record["wildcards"].get(kind, known[0]) in known for kind, known in names.items())
@@ -26,8 +28,8 @@ def main(results: Path, names: Mapping[str, Sequence[str]]) -> None:
     total = sum(1 for _ in recorded(results, belongs))
     if found:
         raise UserError(
-            f"{found} of {total} files are missing or not as they were made: delete them, then run once with --forceall, "
-            "which makes only what is missing"
+            f"{found} of {total} files are missing or not as they were made: delete them, then run the study once with "
+            "--forceall; what is whole is kept, and nothing else is made or trained again"
         )
     log.info("verified: all %d files are as they were made", total)
 

@@ -46,15 +46,18 @@ def main(results: Path, patients: Sequence[str], models: Collection[str]) -> Non
     lock.withdraw(patients)
     lock.save(results)
     forget_plan(results)
-    log.info("images, masks and predictions are removed; what lies in the release is yours to remove")
+    log.info(
+        "images, masks and predictions are removed. Run the study once more: until then the pack, the scores, the figures and "
+        "the report still hold what was made of them, and verify misses the files. What lies in the release is yours to remove"
+    )
 
 
 def remove_pictures(results: Path, images: Collection[str]) -> None:
     """Remove what was made of some images, also for models and data sets that are no longer in the config."""
     for folder in (*results.glob("*/png/*/"), *results.glob("*/predictions/*/"), *results.glob("private/*/dicom/*/")):
         for image in images:
-            for name in (f"{image}.png", f"{image}_mask.png", f"{image}.dcm"):
-                (folder / name).unlink(missing_ok=True)
+            for ending in (".png", "_mask.png", "_reference.png", "_votes.png", ".dcm"):
+                (folder / f"{image}{ending}").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,8 @@ def sizes(rows: Rows, by: str) -> Figure:
     rows = [r for r in rows if r["by"] == by]
     _look = _looks(rows)
     ceiling = Line2D([], [], color=BLACK, linestyle=":", marker="_", label="ceiling of the square")
-    return _figure(rows, draw, "", "mean Dice", height=2.7, more=[ceiling])
+    nothing = "No size can be shown: no pixel spacing is known, or no group has five patients."
+    return _figure(rows, draw, "", "mean Dice", height=2.7, more=[ceiling], nothing=nothing)
 
 
 def groups(rows: Rows, without: str) -> Figure:
@@ -197,7 +198,8 @@ def risk_coverage_curves(rows: Rows, trust: Rows) -> Figure:
 
     look = _looks(rows)
     counts = {(r["dataset"], r["part"]): f"{r['n_disagreement']} images" for r in trust}
-    return _figure(rows, draw, "share of images kept", "mean of 1 − Dice", counts)
+    nothing = "No image with a mass was predicted by several folds: it takes a holdout or an external data set."
+    return _figure(rows, draw, "share of images kept", "mean of 1 − Dice", counts, nothing=nothing)
 
 
 def _figure(
@@ -208,10 +210,11 @@ def _figure(
     counts: Mapping[tuple[str, str], str] | None = None,
     height: float = 2.5,
     more: Sequence = (),
+    nothing: str = NOTHING,
 ) -> Figure:
     """One panel per data set and part; `draw` gets its rows model by model."""
     if not rows:
-        return message(NOTHING)
+        return message(nothing)
     panels = _by_part(rows)
     across = min(ACROSS, len(panels))
     down = math.ceil(len(panels) / across)

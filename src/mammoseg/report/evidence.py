@@ -183,6 +183,7 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
             "Masses": _text("n_masses"),
             "Sensitivity": _number("sensitivity"),
             "Interval": _interval("sensitivity_low", "sensitivity_high"),
+            "Images with a mass found": _number("image_sensitivity"),
             "False positives per image": _number("false_positives_per_image", 2),
             "at 0.25": _number("sensitivity_at_0.25"),
             "0.5": _number("sensitivity_at_0.5"),
