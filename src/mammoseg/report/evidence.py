@@ -92,7 +92,8 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
         "The study's questions",
         "Mean Dice of A less that of B over the pairs of models that differ in nothing else, with a bootstrap interval "
         "over patients; p of Wilcoxon's signed-rank test on patient means; equivalence within the margin of the config. "
-        "Where a question names two things the answer is of both together.",
+        "Where a question names two things the answer is of both together. "
+        "At another threshold the models may stand otherwise: look at the figure of the threshold, too.",
         {
             **OF,
             "Question": _text("question"),
