@@ -64,5 +64,7 @@ def test_a_weights_file_that_was_named_must_be_there(config, schema, tmp_path, m
     (tmp_path / "a.dcm").touch()
     config["weights"] |= {"missing": missing}
     config["weights"]["imagenet"] |= {"file": str(tmp_path / "nowhere.pth")}
-    with pytest.raises(UserError, match=r"config key weights\.imagenet\.file is '.*nowhere\.pth': there is no such file"):
+    with pytest.raises(
+        UserError, match=r"config key weights\.imagenet\.file is '.*nowhere\.pth': there is no such file"
+    ):
         preflight(Study(config, schema), set(), trains_here=False)

@@ -160,7 +160,8 @@ def test_changed_pixels_of_the_training_part_retrain(study):
     change_pixels(path)
     ran = study.run()
     after = {p: p.stat().st_mtime_ns for p in (study.results / "site-a/png").rglob("*.png")}
-    assert {p.name for p in after if after[p] != before[p]} == {f"{image_id}.png", f"{image_id}_mask.png"}
+    made = {f"{image_id}{ending}.png" for ending in ("", "_mask", "_reference")}
+    assert {p.name for p in after if after[p] != before[p]} == made
     assert (ran.converted, ran.trained, ran.jobs["pack_training"]) == (1, 2, 1)
     assert ran.jobs["predict_ensemble"] == 2
 
