@@ -62,7 +62,9 @@ def write_archive(root: Path) -> None:
         (root / CANARY / f"{CANARY}_{what}.dcm").write_bytes(data)
         side = CANARY if what == "side" else "L"
         view = CANARY if what == "view" else "CC"
-        rows.append([f"{CANARY}/{CANARY}_{what}.dcm", f"{CANARY}9{k}", "", side, view, CANARY, CANARY, ""])
+        # The picture of the first patient is hers under another number too: else it would be one exposure of two people.
+        patient = f"{CANARY}1" if what == "broken date" else f"{CANARY}9{k}"
+        rows.append([f"{CANARY}/{CANARY}_{what}.dcm", patient, "", side, view, CANARY, CANARY, ""])
     rows += [
         [f"{CANARY}/gone.dcm", f"{CANARY}99", "", "L", "CC", CANARY, CANARY, ""],
         [f"../{CANARY}.dcm", f"{CANARY}98", "", "L", "CC", CANARY, CANARY, ""],
