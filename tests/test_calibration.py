@@ -10,6 +10,7 @@ from mammoseg.calibration import (
     THRESHOLDS,
     dice_by_threshold,
     fold_disagreement,
+    fold_spread,
     pixel_counts,
     reliability,
     risk_coverage,
@@ -136,15 +137,15 @@ def test_what_cannot_be_ranked_is_an_error():
 def test_disagreement_by_hand():
     # The first two folds agree on two pixels, the third has one of them: Dice 1, 2/3, 2/3.
     folds = np.array([[[1, 1, 0]], [[1, 1, 0]], [[1, 0, 0]]], bool)
-    spread, score = fold_disagreement(folds)
-    assert score == pytest.approx(1 - (1 + 2 / 3 + 2 / 3) / 3)
+    assert fold_disagreement(folds) == pytest.approx(1 - (1 + 2 / 3 + 2 / 3) / 3)
+    spread = fold_spread(folds)
     assert spread == pytest.approx(np.array([[0, 3**-0.5, 0]]), abs=1e-6)  # 1, 1, 0: sqrt((1/9 + 1/9 + 4/9) / 2)
     assert spread.dtype == np.float32
 
 
 def test_folds_that_find_nothing_agree():
     nothing = np.zeros((3, 3), bool)
-    assert fold_disagreement([nothing, nothing])[1] == 0
-    assert fold_disagreement([nothing, ~nothing])[1] == 1
+    assert fold_disagreement([nothing, nothing]) == 0
+    assert fold_disagreement([nothing, ~nothing]) == 1
     with pytest.raises(ValueError, match="at least two"):
         fold_disagreement([nothing])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from score_rows import DATASETS, RECIPE, case, model
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
@@ -16,26 +17,6 @@ from mammoseg.comparisons import (
     p_in_words,
     verdict,
 )
-
-RECIPE = {"margin": 0.05, "alpha": 0.05, "resamples": 999, "seed": 1}
-DATASETS = {"site": {"importer": "manifest", "role": "train", "phantom": False}}
-
-
-def model(encoder="resnet34", decoder="unet", weights="random", training=None):
-    spec = {"encoder": encoder, "decoder": decoder, "weights": weights, "stem": "dense"}
-    return [{"model": spec, "weights_used": weights, "recipe": {"training": training or {"lr": 1}}}]
-
-
-def case(i, patient, dice, masses=1):
-    return {
-        "image_id": f"i{i}",
-        "patient_id": patient,
-        "part": "holdout",
-        "n_masses": str(masses),
-        "dice": dice,
-        "iou": "0",
-        "predicted_regions": "1",
-    }
 
 
 @pytest.fixture
@@ -108,7 +89,7 @@ def test_only_what_enters_the_means_is_compared(study):
     ],
 )
 def test_words(different, equivalent, difference, said):
-    assert verdict(different, equivalent, difference, {"model_a": "a", "model_b": "b", "margin": "0.050000"}) == said
+    assert verdict(different, equivalent, {"difference": str(difference), "margin": "0.050000"}, "a", "b") == said
 
 
 def test_what_models_differ_in():

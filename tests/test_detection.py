@@ -30,10 +30,10 @@ def test_by_hand():
     rows, curve = detection_rows({("site", "m"): CASES}, {("site", "m"): LESIONS}, MODELS, DATASETS, RECIPE)
     (row,) = rows
     assert set(row) == set(COLUMNS)
-    assert (row["n_images"], row["n_patients"], row["n_masses"], row["n_normal_images"]) == (4, 4, 4, 2)
+    assert (row["n_images"], row["n_patients"], row["n_masses"], row["n_images_with_mass"]) == (4, 4, 4, 2)
     expected = {
         "image_sensitivity": 2 / 2, "sensitivity": 3 / 4, "false_positives_per_image": 3 / 4, "sensitivity_at_0.25": 2 / 4, "sensitivity_at_0.5": 3 / 4,
-        "sensitivity_at_1": 3 / 4, "sensitivity_at_2": 3 / 4, "specificity": 1 / 2, "false_positives_per_normal_image": 1,
+        "sensitivity_at_1": 3 / 4, "sensitivity_at_2": 3 / 4,
         "dice_of_found_masses": 0.7, "dice_in_box_of_reference": (0.9 + 3 * 0.5) / 4,
     }  # fmt: skip
     assert {k: float(row[k]) for k in expected} == pytest.approx(expected)
@@ -52,7 +52,7 @@ def test_parts_are_kept_apart_and_a_part_without_masses_has_no_sensitivity():
     rows, curve = detection_rows({("site", "m"): cases}, {("site", "m"): lesions}, MODELS, DATASETS, RECIPE)
     assert [r["part"] for r in rows] == ["holdout", "external"]
     assert rows[1].get("sensitivity", "") == ""
-    assert (rows[1]["n_masses"], rows[1]["specificity"]) == (0, "0.000000")
+    assert (rows[1]["n_masses"], rows[1]["false_positives_per_image"]) == (0, "1.000000")
     assert {r["part"] for r in curve} == {"holdout"}
 
 

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK
 from scipy import ndimage
 
-from mammoseg.lesions import Detections, Mass, detect, froc, normal_images
+from mammoseg.lesions import Detections, Mass, detect, froc
 from mammoseg.metrics import dice
 
 
@@ -187,14 +187,6 @@ def test_froc_counts_as_a_loop_does():
         hits = sum(mass.found and mass.score >= threshold for image in images for mass in image.masses)
         assert curve.false_positives_per_image[k] == pytest.approx(alarms / 50)
         assert curve.sensitivity[k] == pytest.approx(hits / n_masses)
-
-
-def test_images_without_a_mass():
-    images = [Detections((MISSED,), (0.5,)), Detections((), ()), Detections((), (0.9, 0.8)), Detections((), ())]
-    assert normal_images(images) == (3, pytest.approx(2 / 3), pytest.approx(2 / 3))
-    none = normal_images(images[:1])
-    assert none.n_images == 0
-    assert np.isnan(none[1:]).all()
 
 
 def test_what_is_no_mask_is_an_error():

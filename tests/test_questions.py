@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from score_rows import DATASETS, RECIPE, case, model
 from statsmodels.stats.weightstats import DescrStatsW
 
 from mammoseg.questions import (
@@ -15,23 +16,12 @@ from mammoseg.questions import (
     variance_rows,
 )
 
-RECIPE = {"margin": 0.05, "alpha": 0.05, "resamples": 999, "seed": 1}
-DATASETS = {"site": {"importer": "manifest", "role": "train", "phantom": False}}
-
-
-def model(encoder="resnet34", decoder="unet", weights="random", seed=1):
-    spec = {"encoder": encoder, "decoder": decoder, "weights": weights, "stem": "dense"}
-    return [{"model": spec, "weights_used": weights, "recipe": {"training": {"lr": 1}, "seed": seed}}]
-
 
 def cases(dice, patients, folds=None):
     return [
-        {
-            "image_id": f"i{k}", "patient_id": p, "part": "holdout", "n_masses": "1", "dice": f"{d:.9f}", "iou": "0",
-            "predicted_regions": "1", "dice_of_folds": ";".join(f"{v:.9f}" for v in folds[k]) if folds is not None else "",
-        }
+        case(k, p, f"{d:.9f}", folds=() if folds is None else folds[k])
         for k, (d, p) in enumerate(zip(dice, patients, strict=True))
-    ]  # fmt: skip
+    ]
 
 
 def study(dice, models, patients=None):
@@ -49,7 +39,7 @@ def test_pairs_that_ask_the_same_are_answered_together():
         "c": model("resnet22_gmic", weights="gmic"), "d": model("resnet22_gmic", "fpn", "gmic"),
     }  # fmt: skip
     rows = answer_rows(*study(dice, models), True, RECIPE)
-    assert all(tuple(r) == ANSWERS for r in rows)
+    assert all(set(r) == set(ANSWERS) for r in rows)
     together, decoder = rows
     assert (together["question"][:27], together["clean"], together["n_pairs"]) == (
         "encoder and its initialisat",
@@ -107,7 +97,7 @@ def test_what_the_ensemble_gains():
     (row,) = ensemble_rows(
         scores, {"a": model(), "b": model()}, DATASETS, True, RECIPE
     )  # b was predicted by single folds
-    assert tuple(row) == ENSEMBLES
+    assert set(row) == set(ENSEMBLES)
     assert (row["n_images"], row["n_patients"]) == (20, 10)
     assert float(row["dice_folds_mean"]) == pytest.approx(folds.mean(), abs=1e-6)
     assert row["dice_of_folds"] == "; ".join(f"{m:.3f}" for m in folds.mean(0))

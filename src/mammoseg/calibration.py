@@ -153,26 +153,30 @@ def risk_coverage(uncertainty: ArrayLike, risk: ArrayLike) -> RiskCoverage:
     return RiskCoverage(n / len(risk), of_equals[np.sort(group)].cumsum() / n, float(best))
 
 
-def fold_disagreement(masks: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
-    """How far the models of the folds disagree on one image, as a map and as a score.
+def fold_disagreement(masks: Sequence[np.ndarray]) -> float:
+    """How far the models of the folds disagree on one image: 1 − mean Dice over the pairs of folds, 0..1.
+
+    After Roy et al., NeuroImage 195 (2019). Two folds that both find nothing agree.
 
     Parameters
     ----------
     masks : (folds, rows, columns) array_like of bool
-        What each fold predicts, at least two.
+        What each fold predicts.
 
-    Returns
-    -------
-    (rows, columns) array of float32
-        SD over the folds (n − 1): 0 where they agree, largest where half of them see mass.
-    float
-        1 − mean Dice over the pairs of folds, 0..1 (Roy et al., NeuroImage 195, 2019). Two folds that both find nothing agree.
+    Raises
+    ------
+    ValueError
+        There are fewer than two.
     """
-    masks = np.asarray(masks)
     if len(masks) < 2:
         raise ValueError("one fold cannot disagree: give the masks of at least two")
     agreement = [dice(a, b) for a, b in combinations(masks, 2)]
-    return masks.std(axis=0, ddof=1, dtype=np.float32), 1 - float(np.nan_to_num(agreement, nan=1.0).mean())
+    return 1 - float(np.nan_to_num(agreement, nan=1.0).mean())
+
+
+def fold_spread(masks: Sequence[np.ndarray]) -> np.ndarray:
+    """Where the folds disagree: SD over the folds (n − 1) of `masks`, as above; (rows, columns) float32, 0 where they agree."""
+    return np.asarray(masks).std(axis=0, ddof=1, dtype=np.float32)
 
 
 def _levels(probability: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
+import numpy as np
+
 from mammoseg.statistics import equivalence, holm, mean_interval, paired_test
 from mammoseg.tables import DataSets, Models, Scores, decimals, groups, has_mass
 
@@ -69,33 +71,61 @@ def comparison_rows(
                 continue
             one, other = ([cases[m][i][0] for i in images] for m in (a, b))
             patients = [cases[a][i][1] for i in images]
-            differences = [x - y for x, y in zip(one, other, strict=True)]
-            difference = mean_interval(differences, patients, 1 - recipe["alpha"], recipe["resamples"], recipe["seed"])
-            test = paired_test(one, other, patients)
-            same = equivalence(one, other, patients, recipe["margin"], recipe["alpha"])
-            of_part.append(
-                {
-                    "dataset": dataset, "part": part, "model_a": a, "model_b": b, "contrast": contrast(models[a], models[b]),
-                    "n_images": len(images), "n_patients": test.n_patients, "difference": decimals(difference.estimate),
-                    "low": decimals(difference.low), "high": decimals(difference.high), "p": decimals(test.p),
-                    "rank_biserial": decimals(test.rank_biserial), "margin": decimals(recipe["margin"]),
-                    "p_equivalence": decimals(same.p), "equivalent": same.equivalent,
-                }
-            )  # fmt: skip
-        for row, p in zip(of_part, holm([float(r["p"]) for r in of_part]), strict=True):
-            row |= {"p_holm": decimals(p)}
-            row["verdict"] = verdict(p < recipe["alpha"], row.pop("equivalent"), float(row["difference"]), row)
-        rows += of_part
+            of = {
+                "dataset": dataset,
+                "part": part,
+                "model_a": a,
+                "model_b": b,
+                "contrast": contrast(models[a], models[b]),
+            }
+            of_part.append((of, compared(one, other, patients, recipe)))
+        for (of, (found, equivalent)), p in zip(
+            of_part, holm([float(found["p"]) for _, (found, _) in of_part]), strict=True
+        ):
+            said = verdict(p < recipe["alpha"], equivalent, found, of["model_a"], of["model_b"])
+            rows.append({**of, **found, "p_holm": decimals(p), "verdict": said})
     return rows
 
 
-def verdict(different: bool, equivalent: bool, difference: float, row: Mapping) -> str:
-    """What the two tests say together, in words."""
+def compared(one: Sequence[float], other: Sequence[float], patients: Sequence, recipe: Mapping) -> tuple[dict, bool]:
+    """What `mammoseg.statistics` says of the scores of two models on the same images.
+
+    Parameters
+    ----------
+    one, other, patients
+        As in `statistics.paired_test`.
+    recipe : mapping
+        As in `interval_rows`.
+
+    Returns
+    -------
+    dict of str
+        n_images, n_patients; difference of the means (one − other), low, high; p, rank_biserial of the paired test; margin,
+        p_equivalence.
+    bool
+        Whether they are equivalent.
+    """
+    difference = mean_interval(
+        np.subtract(one, other), patients, 1 - recipe["alpha"], recipe["resamples"], recipe["seed"]
+    )
+    test = paired_test(one, other, patients)
+    same = equivalence(one, other, patients, recipe["margin"], recipe["alpha"])
+    found = {
+        "n_images": len(one), "n_patients": test.n_patients, "difference": decimals(difference.estimate),
+        "low": decimals(difference.low), "high": decimals(difference.high), "p": decimals(test.p),
+        "rank_biserial": decimals(test.rank_biserial), "margin": decimals(recipe["margin"]), "p_equivalence": decimals(same.p),
+    }  # fmt: skip
+    return found, same.equivalent
+
+
+def verdict(different: bool, equivalent: bool, found: Mapping[str, str], a: str, b: str) -> str:
+    """What the two tests say together, in words; `found` as `compared` gives it, for `a` less `b`."""
+    margin = f"{float(found['margin']):g}"
     if different and equivalent:
-        return f"differ, by less than {float(row['margin']):g}"
+        return f"differ, by less than {margin}"
     if different:
-        return f"{row['model_a' if difference > 0 else 'model_b']} is better"
-    return f"equivalent within {float(row['margin']):g}" if equivalent else "not decided"
+        return f"{a if float(found['difference']) > 0 else b} is better"
+    return f"equivalent within {margin}" if equivalent else "not decided"
 
 
 def contrast(a: Sequence[Mapping], b: Sequence[Mapping]) -> str:
@@ -122,21 +152,26 @@ def p_in_words(p: str) -> str:
     return "" if not p else "< 0.001" if float(p) < 0.001 else f"{float(p):.3f}"
 
 
-def markdown(rows: Sequence[Mapping], recipe: Mapping) -> str:
-    """The comparisons as a readable table, with what its words mean."""
-    lines = [f"| {' | '.join(HEADINGS.values())} |", "|" + "---|" * len(HEADINGS)]
+def readable(rows: Sequence[Mapping], headings: Mapping[str, str], note: str) -> str:
+    """Rows of compared models as a table in Markdown: the columns of `headings`, under their words, and a note below."""
+    lines = [f"| {' | '.join(headings.values())} |", "|" + "---|" * len(headings)]
     for row in rows:
         cells = {**row, "part": row["part"].replace("_", " ")}
         cells |= {k: f"{float(row[k]):.3f}" for k in ("difference", "low", "high") if row[k]}
-        cells |= {k: p_in_words(row[k]) for k in ("p_holm", "p_equivalence")}
-        lines.append(f"| {' | '.join(str(cells[k]) for k in HEADINGS)} |")
+        cells |= {k: p_in_words(row[k]) for k in ("p", "p_holm", "p_equivalence") if k in headings}
+        lines.append(f"| {' | '.join(str(cells[k]) for k in headings)} |")
+    return "\n".join([*lines, "", note, ""])
+
+
+def markdown(rows: Sequence[Mapping], recipe: Mapping) -> str:
+    """The comparisons as a readable table, with what its words mean."""
     note = (
         f"Difference of the mean Dice with a {100 * (1 - recipe['alpha']):g} % bootstrap interval over patients (BCa); "
         "Wilcoxon's signed-rank test on patient means, corrected by Holm over the pairs of a part; equivalence: two "
         f"one-sided tests against ±{recipe['margin']:g}. Out of fold each case is scored by the model that did not see it, "
         "elsewhere by the ensemble."
     )
-    return "\n".join([*lines, "", note, ""])
+    return readable(rows, HEADINGS, note)
 
 
 def parts(scores: Scores, models: Models, datasets: DataSets, require_mass: bool) -> Iterator[tuple[str, str, Cases]]:

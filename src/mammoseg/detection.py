@@ -1,18 +1,18 @@
-"""How many masses are found, and at what price: sensitivity, FROC, and the quiet on images without a mass."""
+"""How many masses are found, and at what price: sensitivity and FROC. Images without a mass apart: `mammoseg.tables`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from mammoseg.lesions import RATES, Detections, Froc, Mass, froc, normal_images
+from mammoseg.lesions import RATES, Detections, Froc, Mass, froc
 from mammoseg.statistics import mean_interval
 from mammoseg.tables import DataSets, Models, Scores, decimals, groups
 
 COLUMNS = (
     "dataset", "part", "model", "n_images", "n_patients", "n_masses", "sensitivity", "sensitivity_low", "sensitivity_high",
     "n_images_with_mass", "image_sensitivity",
-    "false_positives_per_image", *(f"sensitivity_at_{rate:g}" for rate in RATES), "n_normal_images", "specificity",
-    "false_positives_per_normal_image", "dice_of_found_masses", "dice_in_box_of_reference",
+    "false_positives_per_image", *(f"sensitivity_at_{rate:g}" for rate in RATES), "dice_of_found_masses",
+    "dice_in_box_of_reference",
 )  # fmt: skip
 CURVE = ("dataset", "part", "model", "threshold", "false_positives_per_image", "sensitivity")
 MOST_POINTS = 200
@@ -50,7 +50,7 @@ def detection_rows(
     for dataset, part, model, cases in groups(scores, models, datasets):
         images = _images(cases, (r for r in lesions[dataset, model] if r["part"] == part))
         detected = [found for found, _ in images]
-        curve, quiet = froc(detected), normal_images(detected)
+        curve = froc(detected)
         with_mass = [any(mass.found for mass in found.masses) for found in detected if found.masses]
         masses = [(mass, patient) for found, patient in images for mass in found.masses]
         row = {
@@ -61,9 +61,6 @@ def detection_rows(
             "n_patients": len({patient for _, patient in images}),
             "n_masses": len(masses),
             "false_positives_per_image": decimals(float(curve.false_positives_per_image[-1])),
-            "n_normal_images": quiet.n_images,
-            "specificity": decimals(quiet.specificity),
-            "false_positives_per_normal_image": decimals(quiet.false_positives_per_image),
         }
         if masses:
             found = mean_interval(

@@ -293,9 +293,8 @@ def _look_at(importer: Importer, code: str, candidate: Candidate, known: Seen | 
     except OSError as bad:
         return SetAside(candidate.image, "unreadable", f"it cannot be read: {bad.strerror}")
     except Unusable as bad:
-        if (
-            bad.reason == "unreadable"
-        ):  # a disk may be well again tomorrow, and neither size nor time tells: not remembered
+        if bad.reason == "unreadable":
+            # Not remembered: a disk may be well again tomorrow, and neither size nor time of the file would tell.
             return SetAside(candidate.image, bad.reason, bad.explanation)
         outcome = {"reason": bad.reason, "explanation": bad.explanation}
     content = known.content if known and known.stamp == stamp else fingerprint.digest(stamp)

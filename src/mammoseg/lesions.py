@@ -5,7 +5,7 @@ finds a mass where their IoU is at least a given value, or where the candidate's
 find several masses and several candidates one mass; a candidate that finds none is a false positive.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,15 +42,6 @@ class Detections(NamedTuple):
     masses: tuple[Mass, ...]
     false_positives: tuple[float, ...]
     """Scores of the candidates that find no mass."""
-
-
-class NormalImages(NamedTuple):
-    """How quiet a model is on images without a mass; NaN where there is none."""
-
-    n_images: int
-    specificity: float
-    """Share of the images without a candidate."""
-    false_positives_per_image: float
 
 
 @dataclass(frozen=True)
@@ -161,14 +152,6 @@ def froc(images: Sequence[Detections]) -> Froc:
         (len(alarms) - np.searchsorted(alarms, thresholds)) / len(images),
         (len(hits) - np.searchsorted(hits, thresholds)) / (len(masses) or float("nan")),
     )
-
-
-def normal_images(images: Iterable[Detections]) -> NormalImages:
-    """Specificity and false positives on those of the images that hold no mass."""
-    alarms = np.array([len(image.false_positives) for image in images if not image.masses])
-    if not len(alarms):
-        return NormalImages(0, float("nan"), float("nan"))
-    return NormalImages(len(alarms), float((alarms == 0).mean()), float(alarms.mean()))
 
 
 def _components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """The table of scores in the original's own pixels and millimetres, beside what the way through the square lets through."""
 
 import math
+import statistics
 from collections.abc import Sequence
 
 from mammoseg.tables import DataSets, Models, Scores, decimals, groups, has_mass, mean_and_sd
@@ -57,5 +58,5 @@ def _sd(values: Sequence[float]) -> str:
 
 
 def _median(values: Sequence[float]) -> str:
-    """The middle value, the upper one of two, so that infinite ones do not make it undefined."""
-    return decimals(sorted(values)[len(values) // 2]) if values else ""
+    """The upper one of two middle values: their mean would be undefined where one is infinite."""
+    return decimals(statistics.median_high(values)) if values else ""

@@ -9,8 +9,8 @@ from itertools import combinations
 
 import numpy as np
 
-from mammoseg.comparisons import contrast, p_in_words, parts, verdict
-from mammoseg.statistics import equivalence, mean_interval, paired_test, variance_components
+from mammoseg.comparisons import compared, contrast, parts, readable, verdict
+from mammoseg.statistics import variance_components
 from mammoseg.tables import DataSets, Models, Scores, decimals, groups, has_mass, mean_and_sd
 
 QUESTIONS = {
@@ -22,7 +22,7 @@ QUESTIONS = {
 """Contrast → what is asked. Other contrasts mix too much to answer anything."""
 ANSWERS = (
     "dataset", "part", "question", "a", "b", "clean", "n_pairs", "pairs", "n_images", "n_patients", "difference", "low", "high",
-    "p", "margin", "p_equivalence", "verdict",
+    "p", "rank_biserial", "margin", "p_equivalence", "verdict",
 )  # fmt: skip
 ENSEMBLES = (
     "dataset", "part", "model", "n_images", "n_patients", "dice_ensemble", "dice_folds_mean", "dice_of_folds", "difference",
@@ -57,21 +57,14 @@ def answer_rows(scores: Scores, models: Models, datasets: DataSets, require_mass
                 continue
             one, other = ([float(np.mean([cases[p[k]][i][0] for p in pairs])) for i in images] for k in (0, 1))
             patients = [cases[pairs[0][0]][i][1] for i in images]
-            difference = mean_interval(
-                np.subtract(one, other), patients, 1 - recipe["alpha"], recipe["resamples"], recipe["seed"]
-            )
-            test = paired_test(one, other, patients)
-            same = equivalence(one, other, patients, recipe["margin"], recipe["alpha"])
-            row = {
-                "dataset": dataset, "part": part, "question": QUESTIONS[asked], "a": a, "b": b,
-                "clean": "no" if "+" in asked else "yes", "n_pairs": len(pairs), "pairs": "; ".join(map(" − ".join, pairs)),
-                "n_images": len(images), "n_patients": test.n_patients, "difference": decimals(difference.estimate),
-                "low": decimals(difference.low), "high": decimals(difference.high), "p": decimals(test.p),
-                "margin": decimals(recipe["margin"]), "p_equivalence": decimals(same.p),
-            }  # fmt: skip
-            named = {"model_a": a, "model_b": b, "margin": recipe["margin"]}
-            row["verdict"] = verdict(test.p < recipe["alpha"], same.equivalent, difference.estimate, named)
-            rows.append(row)
+            found, equivalent = compared(one, other, patients, recipe)
+            rows.append(
+                {
+                    "dataset": dataset, "part": part, "question": QUESTIONS[asked], "a": a, "b": b,
+                    "clean": "no" if "+" in asked else "yes", "n_pairs": len(pairs), "pairs": "; ".join(map(" − ".join, pairs)),
+                    **found, "verdict": verdict(float(found["p"]) < recipe["alpha"], equivalent, found, a, b),
+                }
+            )  # fmt: skip
     return rows
 
 
@@ -92,18 +85,15 @@ def ensemble_rows(
         patients = [c["patient_id"] for c, _ in counted]
         ensemble = [float(c["dice"]) for c, _ in counted]
         single = [float(folds.mean()) for _, folds in counted]
-        gain = mean_interval(
-            np.subtract(ensemble, single), patients, 1 - recipe["alpha"], recipe["resamples"], recipe["seed"]
-        )
-        p = paired_test(ensemble, single, patients).p
-        helps = "the ensemble is better" if gain.estimate > 0 else "single folds are better"
+        found, _ = compared(ensemble, single, patients, recipe)
+        helps = "the ensemble is better" if float(found["difference"]) > 0 else "single folds are better"
         rows.append(
             {
-                "dataset": dataset, "part": part, "model": model, "n_images": len(counted), "n_patients": len(set(patients)),
+                "dataset": dataset, "part": part, "model": model,
                 "dice_ensemble": decimals(mean_and_sd(ensemble)[0]), "dice_folds_mean": decimals(mean_and_sd(single)[0]),
                 "dice_of_folds": "; ".join(f"{d:.3f}" for d in np.mean([folds for _, folds in counted], axis=0)),
-                "difference": decimals(gain.estimate), "low": decimals(gain.low), "high": decimals(gain.high),
-                "p": decimals(p), "verdict": helps if p < recipe["alpha"] else "not decided",
+                **{k: found[k] for k in ("n_images", "n_patients", "difference", "low", "high", "p")},
+                "verdict": helps if float(found["p"]) < recipe["alpha"] else "not decided",
             }
         )  # fmt: skip
     return rows
@@ -150,17 +140,12 @@ def variance_rows(scores: Scores, models: Models, datasets: DataSets, require_ma
 
 def markdown(rows: Sequence[Mapping], recipe: Mapping) -> str:
     """The answers as a readable table, with what its words mean."""
-    lines = [f"| {' | '.join(HEADINGS.values())} |", "|" + "---|" * len(HEADINGS)]
-    for row in rows:
-        cells = {**row, "part": row["part"].replace("_", " "), "p": p_in_words(row["p"])}
-        cells |= {k: f"{float(row[k]):.3f}" for k in ("difference", "low", "high") if row[k]}
-        lines.append(f"| {' | '.join(str(cells[k]) for k in HEADINGS)} |")
     note = (
         "Mean Dice of A less that of B, averaged over the pairs of models that differ in nothing else, with a "
         f"{100 * (1 - recipe['alpha']):g} % bootstrap interval over patients (BCa); p by Wilcoxon's signed-rank test on patient "
         f"means, one question at a time, not corrected; equivalent: two one-sided tests against ±{recipe['margin']:g}."
     )
-    return "\n".join([*lines, "", note, ""])
+    return readable(rows, HEADINGS, note)
 
 
 def _pairs(models: Models) -> dict[tuple[str, str, str], list[tuple[str, str]]]:

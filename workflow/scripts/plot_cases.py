@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg.calibration import fold_disagreement
+from mammoseg.calibration import fold_disagreement, fold_spread
 from mammoseg.case_scores import Reference, lay_back, votes_of
 from mammoseg.figures import (
     CaseView,
@@ -53,8 +53,8 @@ class Pictures:
 
     def spread(self, image_id: str, model: str, reference: Reference):
         votes = read_votes(self.predictions[model] / f"{image_id}_votes.png", image_id)
-        spread, score = fold_disagreement(votes_of(votes, self.folds))
-        return reference.box.inverse(spread), score
+        masks = votes_of(votes, self.folds)
+        return reference.box.inverse(fold_spread(masks)), fold_disagreement(masks)
 
 
 def main(pictures: Pictures, scores: Mapping[str, Path], cases: Sequence[Path], disputed: Sequence[Path]) -> None:

@@ -86,7 +86,7 @@ class DisputedView:
         0 is air.
     reference : (rows, columns) bool
     maps : mapping of str to ((rows, columns) float32, float)
-        Model → SD over its folds' masks, and the score of disagreement (`mammoseg.calibration.fold_disagreement`).
+        Model → `mammoseg.calibration.fold_spread` and `fold_disagreement` of its folds' masks.
     """
 
     label: str

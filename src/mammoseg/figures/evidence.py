@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mammoseg.figures.style import BLACK, CYCLE, GREY, house_style, message, new_figure
+from mammoseg.lesions import RATES
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -21,7 +22,6 @@ ACROSS = 3
 SHADE = "#eceff3"
 LOOKS = [(colour, line) for line, colour in product(("-", "--", ":"), CYCLE)]
 """Colour and line of each model, in the config's order."""
-RATES = (0.25, 0.5, 1.0, 2.0)
 MOST_FALSE_POSITIVES = 4.0
 """Per image, to which a FROC is drawn."""
 NOTHING = "Nothing to draw: no image of these data sets says anything about it."
