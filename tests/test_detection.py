@@ -62,3 +62,9 @@ def test_a_long_curve_is_thinned_but_keeps_its_ends():
     _, curve = detection_rows({("site", "m"): cases}, {("site", "m"): lesions}, MODELS, DATASETS, RECIPE)
     assert len(curve) == 200
     assert (curve[0]["sensitivity"], curve[-1]["sensitivity"]) == ("0.000000", "1.000000")
+
+
+def test_images_in_which_a_mass_is_found():
+    lesions = [mass("a", "0.9", "0.8"), mass("a"), mass("b"), mass("b")]  # c and d hold none
+    (row,), _ = detection_rows({("site", "m"): CASES}, {("site", "m"): lesions}, MODELS, DATASETS, RECIPE)
+    assert (row["n_images_with_mass"], row["image_sensitivity"], row["sensitivity"]) == (2, "0.500000", "0.250000")

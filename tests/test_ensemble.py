@@ -80,6 +80,12 @@ def test_batches_of_a_stream_keep_their_order():
             np.testing.assert_array_equal(ours, np.stack(list(theirs)))
 
 
+def test_a_probability_of_one_half_is_a_vote():
+    below = float(np.nextafter(np.float32(0), np.float32(-1)) - 1e-3)
+    ensemble = [FoldModel(Shift(shift)).eval() for shift in (0.0, below)]
+    assert (predict(ensemble, BLACK, "vote", 4)[1] == 1).all()
+
+
 def test_every_model_has_a_bit_of_its_own():
     draw = np.random.default_rng(0)
     p = draw.random(16)

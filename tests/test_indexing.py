@@ -7,11 +7,11 @@ import pytest
 from dicom_files import write_dicom
 from test_preparation import RECIPE
 
-from mammoseg import fingerprint
+from mammoseg import fingerprint, indexing
 from mammoseg.acceptance import Code
 from mammoseg.datasets.phantom import make_release
 from mammoseg.datasets.registry import importer_for
-from mammoseg.errors import UserError
+from mammoseg.errors import Unusable, UserError
 from mammoseg.files import read_csv, write_csv
 from mammoseg.indexing import COLUMNS, candidate_of, counts, index_release, load_seen, rendered, write_index
 from mammoseg.listing import listing
@@ -438,3 +438,16 @@ def test_no_importer_follows_a_link_out_of_its_release(importer, tmp_path):
     after = index()
     assert len(after.rows) == len(before.rows) - 1
     assert "outside_root" in {x.reason for x in after.excluded}
+
+
+def test_a_file_that_a_disk_did_not_give_is_looked_at_again(release, monkeypatch):
+    def ill(path):
+        raise Unusable("unreadable", "the file cannot be opened or read")
+
+    monkeypatch.setattr(
+        indexing, "picture_size", lambda path: ill(path) if path.name == "patient0_CC.png" else (40, 30)
+    )
+    assert [x.reason for x in release.index(max_excluded=1.0).excluded] == ["unreadable"]
+    monkeypatch.undo()
+    again = release.index()
+    assert (len(again.rows), len(again.excluded), again.opened) == (6, 0, 1)

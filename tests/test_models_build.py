@@ -165,3 +165,20 @@ def test_check_leaves_the_random_state_alone():
     check_model("resnet34", "unet", side=64)
     check_model("mit_b0", "unet", side=64)  # not possible on the meta device
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "stem", "cell"),
+    [("resnet34", "unet", "dense", 1), ("resnet22_gmic", "unet", "gmic", 2), ("resnet34", "fpn", "dense", 4),
+     ("resnet22_gmic", "fpn", "gmic", 8), ("resnet34", "smp.Unet", "dense", 1), ("resnet34", "smp.FPN", "dense", 4),
+     ("resnet34", "smp.PSPNet", "dense", 8)],
+)  # fmt: skip
+def test_a_cell_is_where_one_logit_is_computed(encoder, decoder, stem, cell):
+    model = build_model(encoder, decoder, stem=stem).eval()
+    head = model.decoder.head if decoder in ("unet", "fpn") else model.decoder.head[0]
+    sides = []
+    head.register_forward_hook(lambda _module, _given, logits: sides.append(logits.shape[-1]))
+    with torch.no_grad():
+        model(torch.zeros(1, 1, 128, 128))
+    assert 128 / sides[0] == pytest.approx(cell, rel=0.05)  # GMIC's stem loses a pixel or two at the border
+    assert model.decoder.cell == cell

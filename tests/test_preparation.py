@@ -12,7 +12,7 @@ from mammoseg import fingerprint, preparation
 from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.dicom.missing_windowing import MissingWindowing
-from mammoseg.errors import UserError
+from mammoseg.errors import Unusable, UserError
 from mammoseg.files import read_csv, write_csv
 from mammoseg.geometry import Letterbox
 from mammoseg.indexing import SOURCES, index_release, load_seen, write_index
@@ -115,6 +115,36 @@ def test_the_manifest_says_what_was_made(shard):
     assert int(rows["d"]["mask_pixels"]) == np.count_nonzero(mask)
     assert abs(np.count_nonzero(mask) - (21 * 64 / 80) ** 2) < 2 * 21
     assert not shard.png("a", "_mask").any(), "the manifest has a mask column, so an empty cell says: no mass"
+
+
+def test_the_reference_in_the_originals_own_pixels_and_its_size(shard):
+    rows = read_csv(shard.root / "manifest.csv")
+    lesion = cv2.imread(str(shard.root / "d_mask.png"), cv2.IMREAD_UNCHANGED)
+    lesion[60:65, 10:15] = 255  # another mass, a smaller one
+    cv2.imwrite(str(shard.root / "d_mask.png"), lesion)
+    columns = ("image", "mask", "patient", "laterality", "pixel_spacing_mm")
+    write_csv(shard.root / "manifest.csv", columns, [r | {"pixel_spacing_mm": "0.1"} for r in rows])
+    shard.reindex()
+    shard.inject()
+    shard.render()
+    assert np.array_equal(shard.png("d", "_reference"), lesion)
+    row = shard.manifest()["d"]
+    assert row["reference_sha256"] == fingerprint.sha256(shard.folder / "png" / f"{row['image_id']}_reference.png")
+    assert float(row["largest_mass_mm"]) == pytest.approx(0.1 * 2 * (21 * 21 / np.pi) ** 0.5, abs=0.005)
+    assert [shard.manifest()["a"][c] for c in ("reference_sha256", "largest_mass_mm")] == ["", ""]
+    assert shard.png("a", "_reference") is None, "an image without a mass needs none"
+
+
+def test_an_image_that_a_disk_did_not_give_is_tried_again(shard, monkeypatch):
+    shard.inject()
+
+    def ill(*_):
+        raise Unusable("unreadable", "the file cannot be opened or read")
+
+    monkeypatch.setattr(preparation, "render_file", ill)
+    assert shard.render() == (4, 3)
+    monkeypatch.undo()
+    assert shard.render() == (3, 0), "the picture was read and is kept"
 
 
 def test_what_is_there_is_kept_and_what_changed_is_made_again(shard):

@@ -178,7 +178,7 @@ def breast_range(dataset: FileDataset, words: np.ndarray, recipe: Mapping) -> tu
     if not mask.any():
         raise Unusable("no_breast", "nothing in it stands out from the air, so its grey values suggest no window")
     mask = cv2.resize(mask.astype(np.uint8), words.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    counts = np.bincount(words[(mask > 0) & ~padding], minlength=len(values))
+    counts = np.bincount(words[mask > 0], minlength=len(values))
     order = np.argsort(sign * values, kind="stable")
     shown, counts = sign * values[order], counts[order]
     if recipe["kind"] == "mode":
