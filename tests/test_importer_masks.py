@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
+import tifffile
 from PIL import Image
 
 from mammoseg.datasets.masks import components, count_components, draw_region, read_mask
-from mammoseg.datasets.pictures import is_picture, picture_size, read_picture
+from mammoseg.datasets.pictures import decode_picture, is_picture, picture_size, read_picture
 from mammoseg.errors import Unusable
 
 
@@ -240,3 +241,12 @@ def test_outlines_that_reach_very_far_are_cut_off():
     assert not draw_region([[far, far], [far, -far], [far, 0]], 20, 20).any()
     with pytest.raises(ValueError, match="finite"):
         draw_region([[0, 0], [np.inf, 5], [3, 10]], 20, 20)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_whose_lowest_value_is_white(tmp_path, dtype):
+    shown = np.zeros((40, 30), dtype)
+    shown[5:9, 3:20] = np.iinfo(dtype).max
+    tifffile.imwrite(tmp_path / "a.tif", ~shown, photometric="miniswhite")
+    assert np.array_equal(decode_picture(tmp_path / "a.tif"), shown)
+    assert np.array_equal(read_mask(tmp_path / "a.tif", 40, 30), shown > 0)

@@ -15,8 +15,8 @@ import cv2
 from threadpoolctl import threadpool_limits
 
 PR_SET_PDEATHSIG = 1  # prctl(2): the signal this process gets when the thread that began it ends
-MEMORY = 2_000_000_000
-"""Bytes that a process may take besides what it is born with. The largest image that is let in takes a third of it."""
+MEMORY = 1_500_000_000
+"""Bytes that a process may take besides what it is born with: below 2 GB in all. The largest image that is let in fits."""
 SECONDS = 300
 """Time for one piece of work; a decoder that takes longer is taken to hang."""
 

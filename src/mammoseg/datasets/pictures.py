@@ -3,6 +3,7 @@
 import os
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,8 +22,17 @@ def is_picture(path: str | os.PathLike) -> bool:
     return Path(path).suffix.lower() in SUFFIXES
 
 
-def picture_size(path: str | os.PathLike) -> tuple[int, int]:
-    """Rows and columns of a picture, from its header alone.
+class Header(NamedTuple):
+    """What a picture's header says."""
+
+    rows: int
+    columns: int
+    white_is_zero: bool
+    """Whether it is a TIFF whose lowest value is white (PhotometricInterpretation WhiteIsZero)."""
+
+
+def read_header(path: str | os.PathLike) -> Header:
+    """Look at a picture without its pixels.
 
     Raises
     ------
@@ -37,6 +47,7 @@ def picture_size(path: str | os.PathLike) -> tuple[int, int]:
                 tiff = picture.format == "TIFF"
                 pages = getattr(picture, "n_frames", 1) if tiff else 1
                 turned = tiff and picture.tag_v2.get(ORIENTATION) in range(2, 9)  # 1: as it is stored
+                white_is_zero = tiff and picture.tag_v2.get(PHOTOMETRIC) == 0
         except Image.DecompressionBombError:
             raise _too_large() from None
         except Exception:  # Pillow raises almost anything on damaged files; its texts name the file
@@ -50,7 +61,12 @@ def picture_size(path: str | os.PathLike) -> tuple[int, int]:
         raise Unusable(
             "orientation", "it is a TIFF with an orientation tag: save it as it is to be seen, without the tag"
         )
-    return rows, columns
+    return Header(rows, columns, white_is_zero)
+
+
+def picture_size(path: str | os.PathLike) -> tuple[int, int]:
+    """Rows and columns of a picture; raises as `read_header`."""
+    return read_header(path)[:2]
 
 
 def decode_picture(path: str | os.PathLike) -> np.ndarray:
@@ -59,31 +75,25 @@ def decode_picture(path: str | os.PathLike) -> np.ndarray:
     Returns
     -------
     (rows, columns) or (rows, columns, channels) array
-        Channels in OpenCV's order: blue, green, red, alpha.
+        Channels in OpenCV's order: blue, green, red, alpha. 0 is black, also where a TIFF stores it otherwise.
 
     Raises
     ------
     Unusable
-        As `picture_size`; ``unreadable`` where the pixels are damaged.
+        As `read_header`; ``unreadable`` where the pixels are damaged.
     """
-    size = picture_size(path)  # first, so that no decompression bomb is unpacked
+    header = read_header(path)  # first, so that no decompression bomb is unpacked
     try:
         # Decoded from memory: OpenCV would quote the path in its warnings.
         data = np.fromfile(path, np.uint8)
         array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except (OSError, cv2.error):
         array = None
-    if array is None or array.shape[:2] != size:
+    if array is None or array.shape[:2] != header[:2]:
         raise Unusable("unreadable", "its pixels are damaged")
-    if array.dtype == np.uint16 and _white_is_zero(path):
+    if array.dtype == np.uint16 and header.white_is_zero:
         array = ~array  # OpenCV does so itself for 1 and 8 bit
     return array
-
-
-def _white_is_zero(path: str | os.PathLike) -> bool:
-    """Whether a picture is a TIFF whose PhotometricInterpretation is WhiteIsZero."""
-    with Image.open(path, formats=FORMATS) as picture:
-        return picture.format == "TIFF" and picture.tag_v2.get(PHOTOMETRIC) == 0
 
 
 def read_picture(path: str | os.PathLike) -> np.ndarray:
