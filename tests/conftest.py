@@ -37,3 +37,22 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"skipped, but MAMMOSEG_NO_SKIP is set: {report.longrepr}"
     return report
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Train `Tiny` instead of what the model's entry says; gives the networks that were built and their first states."""
+    from tiny_training import Tiny  # here, for not every test needs torch
+
+    from mammoseg import training
+
+    built = []
+
+    def build(*_args, **_options):
+        network = Tiny()
+        built.append((network, copy.deepcopy(network.state_dict())))
+        return network
+
+    monkeypatch.setattr(training, "build_model", build)
+    monkeypatch.setattr(training, "_seconds_per_image", lambda *_: 0.01)  # tested with the real networks
+    return built

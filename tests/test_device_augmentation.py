@@ -170,7 +170,7 @@ def test_with_all_steps_off_the_sample_is_the_image():
 
 
 def test_the_loader_gives_plans_that_do_not_depend_on_the_workers():
-    from test_training import PACK
+    from tiny_training import PACK
 
     settings = SETTINGS | {"device": "gpu"}
     epochs = []
@@ -184,7 +184,7 @@ def test_the_loader_gives_plans_that_do_not_depend_on_the_workers():
 
 
 def test_a_training_with_it_learns_and_repeats(monkeypatch):
-    from test_training import Tiny, recipe, run
+    from tiny_training import Tiny, recipe, run
 
     from mammoseg import training
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 import train_fold
 from safetensors.torch import load_file
-from test_training import CONFIG, PACK, UNET, Tiny, recipe, run
+from tiny_training import CONFIG, PACK, UNET, Tiny, recipe, run
 
 from mammoseg import fold_data, training
 from mammoseg.acceptance import Code
@@ -426,7 +426,7 @@ PROGRAM = """
 import json, logging, sys
 from pathlib import Path
 sys.path[:0] = [{tests!r}, {src!r}]
-from test_training import make_pack, recipe, run
+from tiny_training import make_pack, recipe, run
 from mammoseg.training import save_model
 logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
 folder = Path(sys.argv[1])

@@ -1,120 +1,28 @@
 """Training a fold: what is trained, kept, written and said, on a tiny network and on ResNet22-UNet."""
 
 import contextlib
-import copy
-import csv
-import json
 import logging
 import os
 import random
 import signal
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from sklearn.metrics import f1_score
-from torch import nn
+from tiny_training import NO_AUGMENTATION, PACK, UNET, Tiny, equal, recipe, run
 
-from mammoseg import lightning_module, training
+from mammoseg import training
 from mammoseg.augmentation import build_stream
 from mammoseg.datasets.phantom import Site
 from mammoseg.errors import UserError
 from mammoseg.fold_data import TrainingOrder
-from mammoseg.fold_model import FoldModel, load_model
-from mammoseg.losses import CombinedLoss, FocalTverskyLoss
+from mammoseg.fold_model import load_model
 from mammoseg.models import build_model
 from mammoseg.pack import Pack
-from mammoseg.training import save_model, train_fold
-
-CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config" / "config.yaml").read_text())
-UNET = {"name": "resnet22-unet-random", "encoder": "resnet22_gmic", "decoder": "unet", "weights": "random"}
-SIDE = 64
-
-
-class Tiny(nn.Module):
-    """An encoder with batch norm, a decoder with dropout: enough to see every rule of the training."""
-
-    def __init__(self):
-        super().__init__()
-        self.encoder = nn.Sequential(nn.Conv2d(1, 6, 5, 2, 2, bias=False), nn.BatchNorm2d(6), nn.ReLU())
-        self.decoder = nn.Sequential(
-            nn.Dropout2d(0.2),
-            nn.Conv2d(6, 6, 3, 1, 1),
-            nn.ReLU(),
-            nn.Upsample(scale_factor=2),
-            nn.Conv2d(6, 1, 3, 1, 1),
-        )
-        self.decoder.cell = 1
-        self.batches = []
-
-    def forward(self, x):
-        self.batches.append((len(x), self.training))
-        return self.decoder(self.encoder(x))
-
-
-@pytest.fixture
-def tiny(monkeypatch):
-    """Train `Tiny` instead of what the model's entry says; gives the networks that were built and their first states."""
-    built = []
-
-    def build(*_args, **_options):
-        network = Tiny()
-        built.append((network, copy.deepcopy(network.state_dict())))
-        return network
-
-    monkeypatch.setattr(training, "build_model", build)
-    monkeypatch.setattr(training, "_seconds_per_image", lambda *_: 0.01)  # tested with the real networks
-    return built
-
-
-def make_pack(n, side=SIDE, seed=0):
-    """n images of two patients' views: one bright disc on noise each."""
-    generator = np.random.default_rng(seed)
-    y, x = np.mgrid[:side, :side]
-    images = generator.integers(0, 60, (n, side, side))
-    masks = np.zeros((n, side, side), np.uint8)
-    for i in range(n):
-        row, column = generator.integers(side // 4, 3 * side // 4, 2)
-        masks[i] = (y - row) ** 2 + (x - column) ** 2 <= generator.integers(side // 10, side // 5) ** 2
-    cases = tuple({"image_id": f"i{i:02d}", "patient_id": f"p{i // 2}", "dataset": "a"} for i in range(n))
-    return Pack((images + 100 * masks).astype(np.uint8), masks, cases)
-
-
-PACK = make_pack(14)
-
-
-def recipe(combined=1, tversky=1, freeze=0, milestones=(), **changes):
-    """The config's recipe with a short schedule; `changes` of training, loss and schedule by name."""
-    settings = copy.deepcopy(CONFIG["training"]) | {"batch_size": 4, "learning_rate": 0.01, "workers": 0}
-    settings["schedule"] |= {
-        "combined_epochs": combined,
-        "focal_tversky_epochs": tversky,
-        "freeze_encoder_epochs": freeze,
-        "milestones": list(milestones),
-    }
-    for name, value in changes.items():
-        part = next(p for p in (settings, settings["loss"], settings["schedule"]) if name in p)
-        part[name] = value
-    return settings
-
-
-def run(pack=PACK, train=range(10), validate=range(10, 14), model=UNET, augmentation=CONFIG["augmentation"], **options):
-    settings = {
-        "encoder_weights": None, "training": recipe(), "augmentation": augmentation,
-        "normalisation": {"augmented": True}, "seed": 1, "fold": 0, "threads": 1,
-    }  # fmt: skip
-    return train_fold(pack, train, validate, model=model, **(settings | options))
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-NO_AUGMENTATION = dict.fromkeys(CONFIG["augmentation"]) | {"probability": 0.5}
+from mammoseg.training import save_model
 
 
 def phantom_cases(side):
@@ -226,84 +134,6 @@ def test_the_estimate_does_not_change_the_result(monkeypatch):
     assert equal(results[0].state, results[1].state)
 
 
-@pytest.mark.parametrize("frozen", [0, 2])
-def test_freezing_keeps_weights_and_statistics_of_the_encoder(tiny, frozen):
-    run(training=recipe(2, 0, freeze=frozen))
-    network, first = tiny[0]
-    now = network.state_dict()
-    for name in first:
-        moved = not torch.equal(first[name], now[name])
-        assert moved == (frozen == 0 or name.startswith("decoder.")), name
-
-
-def test_after_the_freeze_the_encoder_learns(tiny):
-    run(training=recipe(3, 0, freeze=2))
-    network, first = tiny[0]
-    now = network.state_dict()
-    assert not torch.equal(first["encoder.0.weight"], now["encoder.0.weight"])
-    assert now["encoder.1.num_batches_tracked"] == 3  # batches of the third epoch alone
-    assert all(p.requires_grad for p in network.parameters())
-
-
-def test_learning_rate_drops_after_its_milestones(tiny):
-    history = run(training=recipe(2, 3, milestones=[1, 3], factor=0.1)).history
-    assert [row["lr"] for row in history] == pytest.approx([1e-2, 1e-3, 1e-3, 1e-4, 1e-4])
-    assert [row["phase"] for row in history] == [1, 1, 2, 2, 2]
-    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5]
-
-
-def test_one_cycle_rises_to_the_rate_and_falls(tiny):
-    """torch's defaults: starts at a 25th, peaks after 30 % of the steps (here 3 of 10 epochs), ends near 0."""
-    rates = [row["lr"] for row in run(training=recipe(5, 5, policy="one_cycle")).history]
-    assert rates[0] == pytest.approx(0.01 / 25)
-    assert rates.index(max(rates)) == 3
-    assert 0.0099 < max(rates) <= 0.01
-    assert rates[-1] < 0.001
-
-
-def test_the_best_epoch_of_the_last_phase_is_kept(tiny):
-    """The first phase has the lower losses; of the second the lowest counts, and its state is what is handed back."""
-    result = run(training=recipe(2, 6, learning_rate=0.05))
-    losses = [row["val_loss"] for row in result.history]
-    assert min(losses) == min(losses[:2])
-    assert result.best_epoch == 3 + int(np.argmin(losses[2:]))
-    assert result.best_epoch < 8  # else the last state would do
-
-    network = Tiny().eval()
-    network.load_state_dict(result.state)
-    model = FoldModel(network, *result.normalisation)
-    images, masks = PACK.images[10:], PACK.masks[10:]
-    with torch.no_grad():
-        logits = model(torch.from_numpy(images)[:, None])
-    loss = FocalTverskyLoss(0.7, 0.75, 1e-6)(logits, torch.from_numpy(masks)[:, None].float()).item()
-    best = result.history[result.best_epoch - 1]
-    assert loss == pytest.approx(best["val_loss"], abs=1e-6)
-    dice = [f1_score(m.ravel(), (p >= 0).ravel()) for m, p in zip(masks, logits.numpy(), strict=True)]
-    assert np.mean(dice) == pytest.approx(best["val_dice"], abs=1e-6)
-
-
-def test_with_one_phase_its_best_epoch_is_kept(tiny):
-    result = run(training=recipe(3, 0))
-    losses = [row["val_loss"] for row in result.history]
-    assert result.best_epoch == 1 + int(np.argmin(losses))
-    assert {row["phase"] for row in result.history} == {1}
-    assert {row["phase"] for row in run(training=recipe(0, 2)).history} == {2}
-
-
-def test_means_weigh_every_image_alike():
-    """Batches of three images and of one; an image without any mass has a loss, but no Dice."""
-    batches = [(torch.tensor(1.0), torch.tensor([0.5, 0.7, float("nan")])), (torch.tensor(2.0), torch.tensor([0.0]))]
-    loss, dice = lightning_module._means(batches)
-    assert loss == pytest.approx((3 * 1.0 + 2.0) / 4)
-    assert dice == pytest.approx((0.5 + 0.7 + 0.0) / 3)
-
-
-def test_dice_is_left_empty_where_there_is_no_mass_at_all(tiny):
-    empty = Pack(PACK.images, np.zeros_like(PACK.masks), PACK.cases)
-    history = run(empty, training=recipe(8, 0, learning_rate=0.1)).history
-    assert history[-1]["val_dice"] is None  # the network has learnt to mark nothing
-
-
 def test_a_last_batch_of_one_image_is_dropped(tiny):
     run(train=range(9), training=recipe(2, 0))
     assert [n for n, trains in tiny[0][0].batches if trains] == [4, 4, 4, 4]
@@ -387,32 +217,6 @@ def test_validation_images_are_not_augmented(tiny, monkeypatch):
     assert (seen.count(False), seen.count(True)) == (2 * 10, 2 * 10)
 
 
-def test_a_loss_that_is_no_number_stops_by_name(tiny, monkeypatch):
-    class Breaking(CombinedLoss):
-        calls = 0
-
-        def forward(self, logits, target):
-            Breaking.calls += 1
-            return super().forward(logits, target) * (float("nan") if Breaking.calls == 6 else 1)
-
-    monkeypatch.setattr(lightning_module, "CombinedLoss", Breaking)
-    with pytest.raises(
-        UserError, match="^resnet22-unet-random fold 3.*epoch 2, batch 2; lower training.learning_rate"
-    ) as error:
-        run(training=recipe(3, 0), fold=3)  # 3 training batches and 1 of validation an epoch
-    assert "\n" not in str(error.value)
-
-
-def test_a_validation_loss_that_is_no_number_stops_too(tiny, monkeypatch):
-    class Breaking(CombinedLoss):
-        def forward(self, logits, target):
-            return super().forward(logits, target) * (1 if torch.is_grad_enabled() else float("inf"))
-
-    monkeypatch.setattr(lightning_module, "CombinedLoss", Breaking)
-    with pytest.raises(UserError, match="epoch 1, validation batch 1"):
-        run(training=recipe(3, 0))
-
-
 def test_gpu_that_is_not_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="training.accelerator is gpu, but no GPU is visible"):
@@ -489,51 +293,6 @@ def test_too_little_memory_names_the_batch_to_try(tiny, monkeypatch):
         run(training=recipe(batch_size=3))
 
 
-class Plain(Tiny):
-    """Neither batch norm nor dropout: an image's gradient does not depend on its batch."""
-
-    def __init__(self):
-        super().__init__()
-        self.encoder[1], self.decoder[0] = nn.Identity(), nn.Identity()
-
-
-@pytest.mark.parametrize(
-    ("parts", "whole"),
-    [
-        ({"batch_size": 5, "accumulate": 2}, {"batch_size": 10}),
-        ({"batch_size": 4, "accumulate": 2}, {"batch_size": 8}),  # of 10 images the last step has one batch of 2
-        ({"batch_size": 4, "accumulate": 3}, {"batch_size": 10}),  # batches of 4, 4 and 2
-        ({"batch_size": 10, "accumulate": 4}, {"batch_size": 10}),  # never as many batches as asked for
-    ],
-)
-def test_accumulated_batches_make_one_step(monkeypatch, parts, whole):
-    """Without batch norm and dropout they have the gradient of one batch of all their images, the epoch's last ones too."""
-
-    def gradients(settings):
-        found = []
-        monkeypatch.setattr(training, "build_model", lambda *_, **__: torch.manual_seed(0) and Plain())
-        monkeypatch.setattr(
-            lightning_module.FoldTraining,
-            "on_before_optimizer_step",
-            lambda self, _: found.append(torch.cat([p.grad.flatten().clone() for p in self.parameters()])),
-        )
-        # So low a rate that both see the same weights: what a step is scaled by, Adam hides, and its gradient shows.
-        run(training=recipe(1, 1, learning_rate=1e-9, **settings), augmentation=NO_AUGMENTATION)
-        return torch.stack(found)
-
-    in_parts, at_once = gradients(parts), gradients(whole)
-    assert in_parts.shape == at_once.shape
-    assert torch.allclose(in_parts, at_once, rtol=1e-3, atol=1e-6)
-
-
-def test_one_cycle_counts_steps_not_batches(tiny):
-    """With accumulation the rate still ends at the bottom of its cycle."""
-    history = run(training=recipe(4, 4, policy="one_cycle", batch_size=3, accumulate=2)).history
-    rates = [row["lr"] for row in history]
-    assert max(rates) == pytest.approx(0.01, rel=0.1)
-    assert rates[-1] < rates[0]
-
-
 def test_a_compiled_network_trains_and_is_saved_under_its_own_names(monkeypatch):
     monkeypatch.setattr(training, "_seconds_per_image", lambda *_: 0.01)
     monkeypatch.setattr(training, "build_model", lambda *_, **__: torch.manual_seed(0) and Tiny().float())
@@ -543,62 +302,6 @@ def test_a_compiled_network_trains_and_is_saved_under_its_own_names(monkeypatch)
     assert compiled.state.keys() == plain.state.keys()
     for name, tensor in plain.state.items():
         assert torch.allclose(compiled.state[name].float(), tensor.float(), atol=5e-3), name
-
-
-def test_files_of_a_fold(tmp_path):
-    result = run(training=recipe(1, 1))
-    save_model(tmp_path / "m" / "fold0", result, recipe={"seed": 1}, fingerprint="abc", data="def")
-    folder = tmp_path / "m" / "fold0"
-    assert sorted(p.name for p in folder.iterdir()) == ["history.csv", "model.json", "model.safetensors"]
-
-    with (folder / "history.csv").open() as f:
-        rows = list(csv.DictReader(f))
-    assert list(rows[0]) == [
-        "epoch", "phase", "lr", "train_loss", "val_loss", "train_dice", "val_dice", "data_wait_share", "seconds",
-    ]  # fmt: skip
-    assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert all(0 <= float(row["data_wait_share"]) <= 1 and float(row["seconds"]) > 0 for row in rows)
-
-    facts = json.loads((folder / "model.json").read_text())
-    assert facts["model"] == {**UNET, "stem": "dense"}
-    assert facts["weights_used"] == "random"
-    assert facts["parameters"] == {"encoder": 2_799_536, "decoder": 4_773_025, "total": 7_572_561}
-    assert facts["best_epoch"] == 2
-    assert facts["patients"] == {"training": ["p0", "p1", "p2", "p3", "p4"], "validation": ["p5", "p6"]}
-    assert (facts["recipe"], facts["fingerprint"]) == ({"seed": 1}, "abc")
-    assert (
-        facts["versions"]["torch"] == torch.__version__.split("+")[0] or facts["versions"]["torch"] == torch.__version__
-    )
-    assert facts["data"] == "def"
-    (machine,) = facts["hardware"]
-    assert (machine["threads"], machine["from_epoch"], machine["precision"]) == (1, 1, "32-true")
-    assert "commit" in facts
-    assert facts["cost"]["resumed"] == 0
-    assert facts["cost"]["device"] == "cpu"
-    assert facts["cost"]["seconds"] > 0
-    assert facts["cost"]["peak_memory_mb"] > 50
-
-    model, read = load_model(folder)
-    assert read == facts
-    assert not model.training
-    assert (model.mean, model.sd) == tuple(result.normalisation)
-    assert equal(model.network.state_dict(), result.state)
-
-    first = (folder / "model.safetensors").read_bytes()
-    save_model(folder, result, recipe={}, fingerprint="")
-    assert (folder / "model.safetensors").read_bytes() == first
-
-
-def test_a_model_that_is_not_whole_is_refused(tmp_path, tiny):
-    folder = tmp_path / "unet" / "fold0"
-    save_model(folder, run(), recipe={}, fingerprint="")
-    tensors = load_file(folder / "model.safetensors")
-    save_file({name: tensor + 1 for name, tensor in tensors.items()}, folder / "model.safetensors")
-    with pytest.raises(UserError, match="unet/fold0 is not the file its model.json describes"):
-        load_model(folder)
-    (folder / "model.safetensors").unlink()
-    with pytest.raises(UserError, match=r"unet/fold0 has no model\.safetensors"):
-        load_model(folder)
 
 
 def test_starts_from_the_given_encoder(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_resume import SCHEDULE, broken_off
-from test_training import Tiny, recipe, run
+from tiny_training import Tiny, recipe, run
 
 from mammoseg import training
 from mammoseg.training_events import CURVES, outlined
