@@ -261,7 +261,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--patients-per-shard", type=int, default=128)
     given = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     folder = new_folder(given.folder)
@@ -274,7 +273,6 @@ def main() -> None:
     models = [{"name": m, "encoder": "resnet22_gmic", "decoder": "unet", "weights": "random"} for m in MODELS]
     config = {
         "results_dir": "results", "models": models, "image": {"side": SIDE},
-        "splits": {"patients_per_shard": given.patients_per_shard},
         "datasets": [{"name": "big", "importer": "manifest", "root": str(folder / "release"), "role": "train"}],
     }  # fmt: skip
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
