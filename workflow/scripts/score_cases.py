@@ -26,6 +26,7 @@ def main(predictions: Path, manifests: list[Path], models: list[Path], scores: P
 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
+        recipe = json.loads(snakemake.params.recipe)
         main(
             Path(snakemake.input.predictions),
             [Path(m) for m in snakemake.input.manifests],
@@ -33,6 +34,6 @@ if __name__ == "__main__":
             Path(snakemake.output.scores),
             Path(snakemake.output.lesions),
             Path(snakemake.output.trust),
-            json.loads(snakemake.params.recipe),
+            {k: v for k, v in recipe.items() if k != "code"},  # which is told beside it, with what counts as the same
             _bootstrap.code(snakemake, study),
         )
