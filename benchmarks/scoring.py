@@ -21,7 +21,6 @@ import cv2
 import numpy as np
 from _bench import new_folder
 
-from mammoseg import breakdowns, comparisons, detection, questions, trust
 from mammoseg.acceptance import Code
 from mammoseg.files import read_csv, write_csv
 from mammoseg.fingerprint import sha256
@@ -30,6 +29,7 @@ from mammoseg.png import write_png
 from mammoseg.prediction import COLUMNS as PREDICTED
 from mammoseg.preparation import RENDERED
 from mammoseg.scoring import COLUMNS, score_cases, write_outputs
+from mammoseg.tables import breakdowns, comparisons, detection, questions, trust
 
 ROWS, COLUMNS_, SIDE, FOLDS, DISTINCT = 3328, 2560, 512, 5, 100
 RECIPE = {"threshold": 0.5, "min_iou": 0.2, "centre_inside": True}

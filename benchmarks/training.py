@@ -22,15 +22,15 @@ import yaml
 from _bench import ROOT
 from torch.utils.data import DataLoader, Dataset
 
-from mammoseg.augmentation import augment, build_stream
 from mammoseg.datasets.phantom import Site
-from mammoseg.device_augmentation import Planner, augment_batch
 from mammoseg.fold_model import FoldModel
-from mammoseg.losses import CombinedLoss
 from mammoseg.models import build_model
-from mammoseg.pack import Entry, open_pack, write_pack
 from mammoseg.png import read_image, read_mask
-from mammoseg.training import train_fold
+from mammoseg.training.augmentation import augment, build_stream
+from mammoseg.training.device_augmentation import Planner, augment_batch
+from mammoseg.training.fit import train_fold
+from mammoseg.training.losses import CombinedLoss
+from mammoseg.training.pack import Entry, open_pack, write_pack
 
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 MODELS = [(e, d) for d in ("unet", "fpn") for e in ("resnet34", "resnet22_gmic")]

@@ -44,7 +44,7 @@ def tiny(monkeypatch):
     """Train `Tiny` instead of what the model's entry says; gives the networks that were built and their first states."""
     from tiny_training import Tiny  # here, for not every test needs torch
 
-    from mammoseg import training
+    from mammoseg.training import fit
 
     built = []
 
@@ -53,6 +53,6 @@ def tiny(monkeypatch):
         built.append((network, copy.deepcopy(network.state_dict())))
         return network
 
-    monkeypatch.setattr(training, "build_model", build)
-    monkeypatch.setattr(training, "_seconds_per_image", lambda *_: 0.01)  # tested with the real networks
+    monkeypatch.setattr(fit, "build_model", build)
+    monkeypatch.setattr(fit, "_seconds_per_image", lambda *_: 0.01)  # tested with the real networks
     return built

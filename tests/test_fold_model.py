@@ -10,7 +10,7 @@ from tiny_training import UNET, equal, recipe, run
 
 from mammoseg.errors import UserError
 from mammoseg.fold_model import load_model
-from mammoseg.training import save_model
+from mammoseg.training.fit import save_model
 
 
 def test_files_of_a_fold(tmp_path):

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from test_resume import SCHEDULE, broken_off
+from test_training_resume import SCHEDULE, broken_off
 from tiny_training import Tiny, recipe, run
 
-from mammoseg import training
-from mammoseg.training_events import CURVES, outlined
+from mammoseg.training import fit
+from mammoseg.training.events import CURVES, outlined
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setattr(training, "build_model", lambda *_, **__: Tiny())
-    monkeypatch.setattr(training, "_seconds_per_image", lambda *_: 0.01)
+    monkeypatch.setattr(fit, "build_model", lambda *_, **__: Tiny())
+    monkeypatch.setattr(fit, "_seconds_per_image", lambda *_: 0.01)
 
 
 def read(folder):

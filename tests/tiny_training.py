@@ -8,8 +8,8 @@ import torch
 import yaml
 from torch import nn
 
-from mammoseg.pack import Pack
-from mammoseg.training import train_fold
+from mammoseg.training.fit import train_fold
+from mammoseg.training.pack import Pack
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config" / "config.yaml").read_text())
 UNET = {"name": "resnet22-unet-random", "encoder": "resnet22_gmic", "decoder": "unet", "weights": "random"}

@@ -21,7 +21,7 @@ import numpy as np
 from mammoseg.errors import UserError
 from mammoseg.files import read_csv
 from mammoseg.png import read_image, read_mask
-from mammoseg.tables import decimals, mean_and_sd
+from mammoseg.tables.rows import decimals, mean_and_sd
 
 COLUMNS = (
     "dataset",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg import comparisons, questions
+from mammoseg.tables import comparisons, questions
 from mammoseg.files import read_csv, write_csv, write_text
 
 

@@ -10,7 +10,7 @@ from mammoseg import fingerprint
 from mammoseg.acceptance import Code
 from mammoseg.files import read_csv, write_text
 from mammoseg.keeping import Keeper
-from mammoseg.pack import Entry, write_pack
+from mammoseg.training.pack import Entry, write_pack
 
 FILES = ("images.npy", "masks.npy", "cases.csv", "pack.json")
 

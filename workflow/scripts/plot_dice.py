@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mammoseg.figures import dice_distribution, save
 from mammoseg.files import read_csv
-from mammoseg.tables import PARTS
+from mammoseg.tables.rows import PARTS
 
 
 def main(scores: Mapping[tuple[str, str], Path], baseline: Path, png: Path, svg: Path) -> None:

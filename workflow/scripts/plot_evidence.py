@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mammoseg.breakdowns import SIZE
+from mammoseg.tables.breakdowns import SIZE
 from mammoseg.figures import evidence, save
 from mammoseg.files import read_csv
 

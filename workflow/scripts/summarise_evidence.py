@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg import breakdowns, detection, trust
+from mammoseg.tables import breakdowns, detection, trust
 from mammoseg.files import read_csv, stream_csv, write_csv
 from mammoseg.index_table import COLUMNS as INDEXED
 

@@ -6,26 +6,28 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg import original_geometry, tables, typeset
+from mammoseg.tables import original_geometry, segmentation, typeset
 from mammoseg.files import read_csv, write_csv, write_text
 
 
 def main(results: Path, scores: Sequence[Path], models: Sequence[Path], baseline: Path, recipe: Mapping) -> None:
     """Write results/tables/. Scores lie in <dataset>/scores/<model>.csv, models in models/<model>/fold<k>/model.json."""
-    cases = {(s.parts[-3], s.stem): read_csv(s, {*tables.OF_A_CASE, *original_geometry.READ}) for s in scores}
+    cases = {(s.parts[-3], s.stem): read_csv(s, {*segmentation.OF_A_CASE, *original_geometry.READ}) for s in scores}
     folds = {m: [json.loads(p.read_text()) for p in models if p.parts[-3] == m] for m in recipe["models"]}
     datasets, folder = recipe["datasets"], results / "tables"
-    segmentation = tables.segmentation_rows(cases, folds, datasets, recipe["require_mass"])
-    notes = tables.notes(cases, folds, datasets, recipe["require_mass"])
-    write_csv(folder / "segmentation.csv", tables.SEGMENTATION, segmentation)
-    write_text(folder / "segmentation.md", typeset.markdown(segmentation, notes))
-    write_text(folder / "segmentation.tex", typeset.latex(segmentation, notes))
-    write_csv(folder / "normal_images.csv", tables.NORMAL_IMAGES, tables.normal_image_rows(cases, folds, datasets))
+    rows = segmentation.segmentation_rows(cases, folds, datasets, recipe["require_mass"])
+    notes = segmentation.notes(cases, folds, datasets, recipe["require_mass"])
+    write_csv(folder / "segmentation.csv", segmentation.SEGMENTATION, rows)
+    write_text(folder / "segmentation.md", typeset.markdown(rows, notes))
+    write_text(folder / "segmentation.tex", typeset.latex(rows, notes))
+    write_csv(
+        folder / "normal_images.csv", segmentation.NORMAL_IMAGES, segmentation.normal_image_rows(cases, folds, datasets)
+    )
     original = original_geometry.original_geometry_rows(cases, folds, datasets)
     write_csv(folder / "original_geometry.csv", original_geometry.COLUMNS, original)
-    write_csv(folder / "costs.csv", tables.COSTS, tables.cost_rows(folds))
-    warnings = tables.warnings(folds, datasets)
-    summary = typeset.summary_text(segmentation, read_csv(baseline), warnings, results / "report.html")
+    write_csv(folder / "costs.csv", segmentation.COSTS, segmentation.cost_rows(folds))
+    warnings = segmentation.warnings(folds, datasets)
+    summary = typeset.summary_text(rows, read_csv(baseline), warnings, results / "report.html")
     write_text(folder / "summary.txt", summary + "\n")
 
 

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg import __version__, tables
+from mammoseg import __version__
+from mammoseg.tables import segmentation
 from mammoseg.files import read_csv
 from mammoseg.provenance import installed_versions
 from mammoseg.report import OF_AN_IMAGE, ReportFigure, StudyRecord, build_report
@@ -35,8 +36,8 @@ def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: 
         StudyRecord(
             title="Breast mass segmentation",
             tables={name: read_csv(path) for name, path in tables_.items()},
-            notes=tables.notes(cases, folds, recipe["datasets"], require_mass),
-            warnings=tables.warnings(folds, recipe["datasets"]),
+            notes=segmentation.notes(cases, folds, recipe["datasets"], require_mass),
+            warnings=segmentation.warnings(folds, recipe["datasets"]),
             models=folds,
             datasets=recipe["datasets"],
             indexes={d: read_csv(path, OF_AN_IMAGE) for d, path in by_name.items()},

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import jinja2
 
-from mammoseg import typeset
 from mammoseg.files import write_text
 from mammoseg.report import content
 from mammoseg.report.content import ReportFigure, StudyRecord
 from mammoseg.report.evidence import evidence_tables
+from mammoseg.tables import typeset
 from mammoseg.time_left import duration
 
 MIME = {".png": "image/png", ".svg": "image/svg+xml"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from mammoseg.tables import DataSets, Models, decimals
+from mammoseg.tables.rows import DataSets, Models, decimals
 
 Rows = Sequence[Mapping]
 
@@ -40,7 +40,7 @@ class StudyRecord:
     notes, warnings : sequence of str
         From `tables.notes` and `tables.warnings`.
     models, datasets
-        As in `mammoseg.tables`.
+        As in `mammoseg.tables.segmentation.segmentation_rows`.
     indexes, excluded : mapping of str to rows
         Data set → rows of its index.csv (`OF_AN_IMAGE`), of its excluded.csv.
     unusable : mapping of str to rows

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mammoseg.comparisons import p_in_words
+from mammoseg.tables.comparisons import p_in_words
 
 Rows = Sequence[Mapping[str, str]]
 

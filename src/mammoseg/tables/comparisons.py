@@ -1,0 +1,189 @@
+"""Whether models differ: intervals of their means, paired tests and equivalence tests between them, over patients."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from mammoseg.statistics import equivalence, holm, mean_interval, paired_test
+from mammoseg.tables.rows import DataSets, Models, Scores, decimals, groups, has_mass
+
+INTERVALS = ("dataset", "part", "model", "n_images", "n_patients", "dice_mean", "dice_low", "dice_high")
+COMPARISONS = (
+    "dataset", "part", "model_a", "model_b", "contrast", "n_images", "n_patients", "difference", "low", "high", "p", "p_holm",
+    "rank_biserial", "margin", "p_equivalence", "verdict",
+)  # fmt: skip
+HEADINGS = {
+    "dataset": "data set", "part": "part", "model_a": "A", "model_b": "B", "contrast": "they differ in", "n_patients": "patients",
+    "difference": "A − B", "low": "low", "high": "high", "p_holm": "p (Holm)", "p_equivalence": "p (equivalence)",
+    "verdict": "verdict",
+}  # fmt: skip
+"""Columns of the readable table."""
+
+Cases = Mapping[str, Mapping[str, tuple[float, str]]]
+"""Model → image_id → Dice and patient_id."""
+
+
+def interval_rows(
+    scores: Scores, models: Models, datasets: DataSets, require_mass: bool, recipe: Mapping
+) -> list[dict]:
+    """Mean Dice of each model with its confidence interval, by `INTERVALS`, values as text.
+
+    Parameters
+    ----------
+    scores, models, datasets, require_mass
+        As `tables.segmentation_rows`.
+    recipe : mapping
+        Config `statistics`, and ``seed``.
+    """
+    rows = []
+    for dataset, part, cases in parts(scores, models, datasets, require_mass):
+        for model, dice in cases.items():
+            values, patients = zip(*dice.values(), strict=True)
+            found = mean_interval(values, patients, 1 - recipe["alpha"], recipe["resamples"], recipe["seed"])
+            rows.append(
+                {
+                    "dataset": dataset, "part": part, "model": model, "n_images": len(values), "n_patients": len({*patients}),
+                    "dice_mean": decimals(found.estimate), "dice_low": decimals(found.low), "dice_high": decimals(found.high),
+                }
+            )  # fmt: skip
+    return rows
+
+
+def comparison_rows(
+    scores: Scores, models: Models, datasets: DataSets, require_mass: bool, recipe: Mapping
+) -> list[dict]:
+    """Every pair of models on the images that both were scored on, by `COMPARISONS`, values as text.
+
+    Difference of the mean Dice with a bootstrap interval over patients; Wilcoxon's test on patient means, corrected by Holm over
+    the pairs of one data set and part; equivalence within ±margin. A test that is not significant shows no equality: hence both.
+
+    Parameters
+    ----------
+    As `interval_rows`.
+    """
+    rows = []
+    for dataset, part, cases in parts(scores, models, datasets, require_mass):
+        of_part = []
+        for a, b in combinations(cases, 2):
+            images = sorted(cases[a].keys() & cases[b].keys())
+            if not images:
+                continue
+            one, other = ([cases[m][i][0] for i in images] for m in (a, b))
+            patients = [cases[a][i][1] for i in images]
+            of = {
+                "dataset": dataset,
+                "part": part,
+                "model_a": a,
+                "model_b": b,
+                "contrast": contrast(models[a], models[b]),
+            }
+            of_part.append((of, compared(one, other, patients, recipe)))
+        for (of, (found, equivalent)), p in zip(
+            of_part, holm([float(found["p"]) for _, (found, _) in of_part]), strict=True
+        ):
+            said = verdict(p < recipe["alpha"], equivalent, found, of["model_a"], of["model_b"])
+            rows.append({**of, **found, "p_holm": decimals(p), "verdict": said})
+    return rows
+
+
+def compared(one: Sequence[float], other: Sequence[float], patients: Sequence, recipe: Mapping) -> tuple[dict, bool]:
+    """What `mammoseg.statistics` says of the scores of two models on the same images.
+
+    Parameters
+    ----------
+    one, other, patients
+        As in `statistics.paired_test`.
+    recipe : mapping
+        As in `interval_rows`.
+
+    Returns
+    -------
+    dict of str
+        n_images, n_patients; difference of the means (one − other), low, high; p, rank_biserial of the paired test; margin,
+        p_equivalence.
+    bool
+        Whether they are equivalent.
+    """
+    difference = mean_interval(
+        np.subtract(one, other), patients, 1 - recipe["alpha"], recipe["resamples"], recipe["seed"]
+    )
+    test = paired_test(one, other, patients)
+    same = equivalence(one, other, patients, recipe["margin"], recipe["alpha"])
+    found = {
+        "n_images": len(one), "n_patients": test.n_patients, "difference": decimals(difference.estimate),
+        "low": decimals(difference.low), "high": decimals(difference.high), "p": decimals(test.p),
+        "rank_biserial": decimals(test.rank_biserial), "margin": decimals(recipe["margin"]), "p_equivalence": decimals(same.p),
+    }  # fmt: skip
+    return found, same.equivalent
+
+
+def verdict(different: bool, equivalent: bool, found: Mapping[str, str], a: str, b: str) -> str:
+    """What the two tests say together, in words; `found` as `compared` gives it, for `a` less `b`."""
+    margin = f"{float(found['margin']):g}"
+    if different and equivalent:
+        return f"differ, by less than {margin}"
+    if different:
+        return f"{a if float(found['difference']) > 0 else b} is better"
+    return f"equivalent within {margin}" if equivalent else "not decided"
+
+
+def contrast(a: Sequence[Mapping], b: Sequence[Mapping]) -> str:
+    """In what two models differ: encoder, decoder, stem, weights, training, seed. Only where it is one thing is it clean.
+
+    Parameters
+    ----------
+    a, b : sequence of mapping
+        Their folds' model.json.
+    """
+    one, other = a[0]["model"], b[0]["model"]
+    found = [k for k in ("encoder", "decoder", "stem") if one.get(k) != other.get(k)]
+    if {f["weights_used"] for f in a} != {f["weights_used"] for f in b}:  # not those that were asked for
+        found.append("weights")
+    if a[0]["recipe"].get("training") != b[0]["recipe"].get("training"):
+        found.append("training")
+    if a[0]["recipe"].get("seed") != b[0]["recipe"].get("seed"):
+        found.append("seed")
+    return " + ".join(found) or "nothing"
+
+
+def p_in_words(p: str) -> str:
+    """Three decimals; ``< 0.001`` for less, for no p is 0."""
+    return "" if not p else "< 0.001" if float(p) < 0.001 else f"{float(p):.3f}"
+
+
+def readable(rows: Sequence[Mapping], headings: Mapping[str, str], note: str) -> str:
+    """Rows of compared models as a table in Markdown: the columns of `headings`, under their words, and a note below."""
+    lines = [f"| {' | '.join(headings.values())} |", "|" + "---|" * len(headings)]
+    for row in rows:
+        cells = {**row, "part": row["part"].replace("_", " ")}
+        cells |= {k: f"{float(row[k]):.3f}" for k in ("difference", "low", "high") if row[k]}
+        cells |= {k: p_in_words(row[k]) for k in ("p", "p_holm", "p_equivalence") if k in headings}
+        lines.append(f"| {' | '.join(str(cells[k]) for k in headings)} |")
+    return "\n".join([*lines, "", note, ""])
+
+
+def markdown(rows: Sequence[Mapping], recipe: Mapping) -> str:
+    """The comparisons as a readable table, with what its words mean."""
+    note = (
+        f"Difference of the mean Dice with a {100 * (1 - recipe['alpha']):g} % bootstrap interval over patients (BCa); "
+        "Wilcoxon's signed-rank test on patient means, corrected by Holm over the pairs of a part; equivalence: two "
+        f"one-sided tests against ±{recipe['margin']:g}. Out of fold each case is scored by the model that did not see it, "
+        "elsewhere by the ensemble."
+    )
+    return readable(rows, HEADINGS, note)
+
+
+def parts(scores: Scores, models: Models, datasets: DataSets, require_mass: bool) -> Iterator[tuple[str, str, Cases]]:
+    """Data set, part, and the Dice of its cases by model: those that enter the means of the segmentation table."""
+    found: dict[tuple[str, str], dict] = {}
+    for dataset, part, model, cases in groups(scores, models, datasets):
+        counted = {
+            c["image_id"]: (float(c["dice"]), c["patient_id"])
+            for c in cases
+            if c["dice"] not in ("", None) and (has_mass(c) or not require_mass)
+        }
+        if counted:
+            found.setdefault((dataset, part), {})[model] = counted
+    for (dataset, part), cases in found.items():
+        yield dataset, part, cases

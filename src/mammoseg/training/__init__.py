@@ -1,0 +1,1 @@
+"""Training one fold: data, augmentation, losses, the fit itself, and how it goes on after a stop."""
