@@ -15,5 +15,5 @@ def case(i, patient, dice, masses=1, folds=()):
     """One row of a score table."""
     return {
         "image_id": f"i{i}", "patient_id": patient, "part": "holdout", "n_masses": str(masses), "dice": dice, "iou": "0",
-        "predicted_regions": "1", "dice_of_folds": ";".join(f"{v:.9f}" for v in folds),
+        "original_dice": "", "predicted_regions": "1", "dice_of_folds": ";".join(f"{v:.9f}" for v in folds),
     }  # fmt: skip

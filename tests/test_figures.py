@@ -26,7 +26,7 @@ SIDE = 64
 
 
 def row(image_id: str, dice: float | None, n_masses: int = 1) -> dict:
-    return {"image_id": image_id, "dice": "" if dice is None else str(dice), "n_masses": str(n_masses)}
+    return {"image_id": image_id, "original_dice": "" if dice is None else str(dice), "n_masses": str(n_masses)}
 
 
 def case(label="best", dice=0.5, predict=True) -> CaseView:

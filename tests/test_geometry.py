@@ -225,6 +225,16 @@ def test_diagonal_pixels_are_one_lesion():
     assert Letterbox(80, 80, 8, True).mask(np.zeros((80, 80), bool)).sum() == 0
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(96, 48), (97, 50), (50, 97), (64, 64), (131, 90)])
+@pytest.mark.parametrize("pad_right", [True, False])
+def test_content_is_where_any_of_the_image_lies(rows, columns, pad_right):
+    box = Letterbox(rows, columns, 64, pad_right)
+    touched = box.mask(np.ones((rows, columns), bool), share=0.001)
+    content = np.zeros((64, 64), bool)
+    content[box.content] = True
+    np.testing.assert_array_equal(content, touched)
+
+
 def test_wrong_shapes_are_refused():
     box = Letterbox(80, 60, 32, True)
     for call, shape in ((box.image, (60, 80)), (box.mask, (80, 61)), (box.inverse, (80, 60))):

@@ -99,6 +99,24 @@ def test_rows_of_a_data_set(study):
     assert {k: rows[1][k] for k in facts} == facts
 
 
+@pytest.mark.parametrize(
+    ("columns", "pad_right", "counted"), [(48, 1, slice(0, 32)), (48, 0, slice(32, 64)), (50, 1, slice(0, 34))]
+)
+def test_padding_is_not_calibrated(study, columns, pad_right, counted):
+    probability = np.random.default_rng(0).integers(0, 65536, (SIDE, SIDE)).astype(np.uint16)
+    case = {
+        "image_id": "a",
+        "n_masses": "0",
+        "mask": EMPTY,
+        "probability": probability,
+        "columns": columns,
+        "pad_right": pad_right,
+    }
+    _, _, trust = study.write([case]).outputs()
+    expected = pixel_counts(probability[:, counted], np.zeros((SIDE, counted.stop - counted.start), bool))
+    assert trust["parts"]["holdout"]["pixels"] == expected.tolist()
+
+
 def test_lesions_and_what_calibration_needs(study):
     mask = np.zeros((ROWS, ROWS), bool)
     mask[12:24, 12:24] = mask[60:72, 60:72] = True  # two masses of 8 × 8 on the square, at 8 and 40

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mammoseg.statistics import equivalence, holm, mean_interval, paired_test, variance_components
+from mammoseg.statistics import (
+    equivalence,
+    holm,
+    mean_interval,
+    paired_test,
+    proportion_interval,
+    variance_components,
+)
 
 
 @pytest.fixture
@@ -73,13 +80,50 @@ def test_interval_is_the_same_twice_and_in_another_order(study):
 
 
 def test_interval_where_there_is_none():
-    for few in (["p", "p", "p"], ["p", "p", "q"]):
-        interval = mean_interval([0.4, 0.6, 0.5], few)
+    for few in ("ppppp", "ppqqr", "pqrss"):
+        interval = mean_interval([0.4, 0.6, 0.5, 0.4, 0.6], list(few))
         assert interval.estimate == 0.5
         assert np.isnan(interval[1:]).all()
-    three = mean_interval([0.4, 0.6, 0.5], ["p", "q", "r"])
-    assert 0.4 <= three.low < 0.5 < three.high <= 0.6
-    assert mean_interval([0.5, 0.5, 0.5], ["p", "q", "r"]) == (0.5, 0.5, 0.5)
+    five = mean_interval([0.4, 0.6, 0.5, 0.4, 0.6], list("pqrst"))
+    assert 0.4 <= five.low < 0.5 < five.high <= 0.6
+    assert mean_interval([0.5] * 5, list("pqrst")) == (0.5, 0.5, 0.5)
+    halves = mean_interval([0, 1] * 6, np.repeat(np.arange(6), 2))  # half of every patient's
+    assert halves == (0.5, 0.5, 0.5)
+
+
+def test_shares_of_one_observation_a_patient_have_scipys_exact_interval():
+    for hits, n in ((7, 10), (19, 20), (3, 40)):
+        judge = stats.binomtest(hits, n).proportion_ci(0.95, "exact")
+        found = proportion_interval([True] * hits + [False] * (n - hits), range(n))
+        # The error of a share over patients has n - 1 in it where the binomial one has n.
+        assert found.estimate == hits / n
+        assert (found.low, found.high) == pytest.approx((judge.low, judge.high), abs=0.02)
+    for hits, n in ((0, 12), (12, 12)):
+        judge = stats.binomtest(hits, n).proportion_ci(0.95, "exact")
+        of_patients = proportion_interval([hits > 0] * 3 * n, np.repeat(np.arange(n), 3))
+        assert tuple(of_patients) == pytest.approx((hits / n, judge.low, judge.high))
+    assert np.isnan(proportion_interval([True] * 8, list("pqrsppqq"))[1:]).all()
+
+
+def test_shares_of_patients_whose_observations_are_alike():
+    # Ten patients, two observations each, both hits in seven, none in three. Share 0.7; error² = 10/9 (7 · 0.6² + 3 · 1.4²)/20²
+    # = 0.023333; 0.7 · 0.3 / 0.023333 = 9 observations, times (2.093024/2.262157)² = 0.856060 for t of 19 and of 9: 7.70454.
+    found = proportion_interval([True] * 14 + [False] * 6, np.repeat(np.arange(10), 2))
+    low, high = stats.beta.ppf(0.025, 5.393178, 3.311362), stats.beta.ppf(0.975, 6.393178, 2.311362)
+    assert tuple(found) == pytest.approx((0.7, low, high), abs=1e-5)
+    independent = proportion_interval([True] * 14 + [False] * 6, range(20))
+    assert independent.high - independent.low < 0.75 * (found.high - found.low)
+
+
+def test_intervals_of_shares_cover():
+    """A short form of benchmarks/statistics_simulation.py; a bootstrap covers 41 to 66 % here."""
+    draw = np.random.default_rng(4)
+    for n, share in ((5, 0.9), (10, 0.95), (20, 0.95)):
+        covered = [
+            i.low <= share <= i.high
+            for i in (proportion_interval(draw.random(n) < share, range(n)) for _ in range(400))
+        ]
+        assert np.mean(covered) > 0.93
 
 
 def test_undefined_scores_and_wrong_lengths_are_errors():
@@ -146,16 +190,23 @@ def test_holm_equals_statsmodels():
 
 
 def test_equivalence_by_hand():
-    # Differences 0.02 | 0.04, 0.00 | 0.06 of three patients: sums 0.02, 0.04, 0.06, images 1, 2, 1; mean 0.12/4 = 0.03.
-    # Residual sums −0.01, −0.02, 0.03: squares 0.0014; error sqrt(3/2 · 0.0014)/4 = 0.0114564.
-    # t quantile (0.95, 2 degrees) 2.919986: reach 0.0334526.
-    # p at the margin 0.1: t = 0.07/0.0114564 = 6.110101; with 2 degrees p = (1 − t/sqrt(2 + t²))/2 = 0.0128777.
-    a = np.array([0.52, 0.54, 0.50, 0.56])
-    result = equivalence(a, np.full(4, 0.5), ["p", "q", "q", "r"], margin=0.1)
-    assert result[:3] == pytest.approx((0.03, 0.03 - 0.0334526, 0.03 + 0.0334526), abs=1e-6)
-    assert result.p == pytest.approx(0.0128777, abs=1e-6)
+    # Differences 0.02 | 0.04, 0.00 | 0.06 | 0.03 | 0.03 of five patients: sums 0.02, 0.04, 0.06, 0.03, 0.03, images 1, 2, 1, 1, 1;
+    # mean 0.18/6 = 0.03. Residual sums −0.01, −0.02, 0.03, 0, 0: squares 0.0014; error sqrt(5/4 · 0.0014)/6 = 0.0069722.
+    # t quantile (0.95, 4 degrees) 2.131847: reach 0.0148636.
+    # p at the margin 0.1: t = 0.07/0.0069722 = 10.0399; with 4 degrees, u = t/sqrt(1 + t²/4), p = 1/2 − 3/8 u (1 − u²/12).
+    a, patients = np.array([0.52, 0.54, 0.50, 0.56, 0.53, 0.53]), ["p", "q", "q", "r", "s", "t"]
+    result = equivalence(a, np.full(6, 0.5), patients, margin=0.1)
+    assert result[:3] == pytest.approx((0.03, 0.03 - 0.0148636, 0.03 + 0.0148636), abs=1e-6)
+    assert result.p == pytest.approx(0.0002767, abs=1e-6)
     assert result.equivalent
-    assert not equivalence(a, np.full(4, 0.5), ["p", "q", "q", "r"], margin=0.06).equivalent
+    assert not equivalence(a, np.full(6, 0.5), patients, margin=0.04).equivalent
+
+
+def test_nothing_is_equivalent_in_four_patients():
+    for values in (np.zeros(6), np.linspace(0, 0.001, 6)):
+        result = equivalence(values, np.zeros(6), ["p", "q", "q", "r", "s", "s"], margin=0.1)
+        assert np.isnan(result[1:4]).all()
+        assert not result.equivalent
 
 
 def test_equivalence_is_two_one_sided_t_tests_with_one_image_a_patient():

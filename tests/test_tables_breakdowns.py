@@ -1,7 +1,9 @@
 """Groups by hand."""
 
+import numpy as np
 import pytest
 
+from mammoseg.statistics import mean_interval
 from mammoseg.tables.breakdowns import COLUMNS, breakdown_rows, size_group
 
 RECIPE = {"alpha": 0.05, "resamples": 999, "seed": 1, "sizes_mm": [10, 20]}
@@ -12,7 +14,7 @@ DATASETS = {"site": {"importer": "manifest", "role": "train", "phantom": False}}
 def case(k, part="out_of_fold", **changes):
     return {
         "image_id": f"i{k}", "patient_id": f"p{k}", "part": part, "laterality": "LR"[k % 2], "view": "CC", "n_masses": "1",
-        "largest_mass_mm": "12", "dice": f"{k / 100}", "original_dice": f"{k / 200}", "ceiling_square": "0.9", "ceiling_model": "",
+        "largest_mass_mm": "12", "reference_pixels": "400", "dice": f"{k / 100}", "original_dice": f"{k / 200}", "ceiling_square": "0.9", "ceiling_model": "",
     } | changes  # fmt: skip
 
 
@@ -65,6 +67,24 @@ def test_a_part_that_an_ensemble_predicted_has_no_folds():
 )
 def test_sizes(size, group):
     assert size_group(size, [10, 20]) == group
+
+
+def test_without_a_pixel_spacing_sizes_are_on_the_square():
+    # Diameters 2 sqrt(n / pi): 314 pixels 19.995, 315 pixels 20.027, 1256 39.99, 1257 40.006.
+    pixels = ["314"] * 6 + ["315"] * 3 + ["1256"] * 3 + ["1257"] * 5
+    cases = [case(k, largest_mass_mm="", reference_pixels=n, laterality="L") for k, n in enumerate(pixels)]
+    found = [(r["by"], r["group"], r["n_images"]) for r in rows(cases)]
+    assert found == [
+        ("mass on the square", "below 20 px", 6), ("mass on the square", "20 to 40 px", 6), ("mass on the square", "40 px and more", 5),
+    ]  # fmt: skip
+
+
+def test_intervals_are_over_patients():
+    values = np.repeat(np.random.default_rng(1).random(8), 3).round(6)
+    cases = [case(k, patient_id=f"p{k // 3}", laterality="L", dice=str(v)) for k, v in enumerate(values)]
+    (row,) = rows(cases)
+    judge = mean_interval(values, [f"p{k // 3}" for k in range(24)], 0.95, 999, 1)
+    assert [float(row[f"dice_{k}"]) for k in ("mean", "low", "high")] == pytest.approx(judge, abs=1e-6)
 
 
 def test_numbers_stand_in_their_order():

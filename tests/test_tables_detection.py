@@ -2,6 +2,7 @@
 
 import pytest
 
+from mammoseg.statistics import proportion_interval
 from mammoseg.tables.detection import COLUMNS, CURVE, detection_rows
 
 RECIPE = {"alpha": 0.05, "resamples": 999, "seed": 1}
@@ -44,6 +45,25 @@ def test_by_hand():
     assert points == [
         (float("inf"), 0, 0), (0.9, 0, 0.25), (0.8, 0.25, 0.25), (0.7, 0.25, 0.5), (0.65, 0.5, 0.5), (0.6, 0.5, 0.75), (0.5, 0.75, 0.75),
     ]  # fmt: skip
+
+
+def test_shares_are_over_patients():
+    """Twelve patients with two images: one with a mass, one without. A share of observations would have narrower intervals."""
+    cases = [{"image_id": f"{p}{k}", "patient_id": f"p{p}", "part": "holdout"} for p in range(12) for k in "mn"]
+    lesions = [
+        mass(f"{p}m", *(("0.9", "0.8") if p < 9 else ())) for p in range(12) for _ in range(3)
+    ]  # all three or none
+    lesions += [alarm(f"{p}n", "0.6") for p in range(4)] + [alarm("0n", "0.7")]
+    (row,), _ = detection_rows({("site", "m"): cases}, {("site", "m"): lesions}, MODELS, DATASETS, RECIPE)
+    found = proportion_interval([p < 9 for p in range(12) for _ in range(3)], [p for p in range(12) for _ in range(3)])
+    assert [float(row[f"sensitivity{k}"]) for k in ("", "_low", "_high")] == pytest.approx(found, abs=1e-6)
+    quiet = proportion_interval([p >= 4 for p in range(12)], range(12))
+    assert [float(row[f"specificity{k}"]) for k in ("", "_low", "_high")] == pytest.approx(quiet, abs=1e-6)
+    assert (row["n_images_without_mass"], row["specificity"], row["false_positives_per_image"]) == (
+        12,
+        "0.666667",
+        "0.208333",
+    )
 
 
 def test_parts_are_kept_apart_and_a_part_without_masses_has_no_sensitivity():

@@ -12,15 +12,26 @@ def case(k, masses="1", **changes):
 
 def test_means_leave_out_what_is_undefined_and_medians_bear_what_is_infinite():
     cases = [
-        case(0, original_dice="0.2", precision="", hd95_mm="inf"), case(1, original_dice="0.4", precision="0.3", hd95_mm="4"),
+        case(0, original_dice="0.2", original_precision="", hd95_mm="inf"), case(1, original_dice="0.4", original_precision="0.3", hd95_mm="4"),
         case(2, hd95_mm="", surface_dice_1mm="", average_surface_distance_mm="", surface_dice_2mm=""), case(3, "0", hd95_mm="1"),
         case(4, original_dice="0.9", hd95_mm="8"),
     ]  # fmt: skip
     (row,) = original_geometry_rows({("site", "m"): cases}, MODELS, DATASETS)
     assert set(row) == set(COLUMNS)
     assert (row["n_images"], row["n_patients"], row["n_images_in_mm"], row["n_without_surface"]) == (4, 2, 3, 1)
-    assert (row["original_dice_mean"], row["precision_mean"]) == ("0.500000", f"{(0.3 + 0.5 + 0.5) / 3:.6f}")
+    assert (row["original_dice_mean"], row["original_precision_mean"], row["n_images_predicted"]) == (
+        "0.500000",
+        f"{(0.3 + 0.5 + 0.5) / 3:.6f}",
+        3,
+    )
     assert (row["hd95_mm_median"], row["surface_dice_1mm_mean"]) == ("8.000000", "0.500000")
+
+
+def test_an_even_median_is_the_upper_one():
+    (row,) = original_geometry_rows(
+        {("site", "m"): [case(k, hd95_mm=v) for k, v in enumerate(("1", "inf", "2", "10"))]}, MODELS, DATASETS
+    )
+    assert row["hd95_mm_median"] == "10.000000"
 
 
 def test_without_any_spacing():

@@ -1,7 +1,7 @@
 """Scores of one image: on the network's square, as in the paper, and laid back onto the original's own pixels.
 
 Both are worth having: scores on the square are what the literature gives, those in the original geometry what a reader of the
-mammogram would see. The ceiling is the Dice that a perfect answer keeps on that way back.
+mammogram would see. The ceilings are the Dice that the reference mask itself keeps on that way there and back.
 """
 
 import math
@@ -105,10 +105,10 @@ def score_case(
 
 
 def ceiling(reference: Reference, cell: int) -> float:
-    """Dice in the original geometry of the best answer on cells of `cell` × `cell` pixels of the square; NaN without a mass.
+    """Dice that the reference keeps in the original geometry through cells of `cell` × `cell` pixels; NaN without a mass.
 
-    Cells of one pixel: the reference on the square itself. Larger ones: the share of each cell that it covers, enlarged linearly
-    as a network enlarges its logits, at the best of `CUTS`, for a network is free in what it makes of a share.
+    Cells of one pixel: the mask on the square itself. Larger ones: the share of each cell that it covers, enlarged linearly as a
+    network enlarges its logits, at the best of `CUTS`. No bound: a soft map can carry more than a mask, most for small masses.
     """
     x, y, width, height = reference.place
     if not width:

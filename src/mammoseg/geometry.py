@@ -48,6 +48,12 @@ class Letterbox:
         """Columns of padding on the left, in original pixels."""
         return 0 if self.pad_right else self.square - self.columns
 
+    @property
+    def content(self) -> tuple[slice, slice]:
+        """Rows and columns of the square that hold any of the image: what lies outside is padding."""
+        bottom, right = (-(-n * self.side // self.square) for n in (self.rows, self.left + self.columns))
+        return slice(0, bottom), slice(self.left * self.side // self.square, right)
+
     def image(self, array: np.ndarray) -> np.ndarray:
         """Lay an image into the square; padding takes the image's darkest value.
 

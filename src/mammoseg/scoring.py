@@ -1,7 +1,7 @@
 """Scores of a data set, case by case: overlap and distances, the lesions that were found, and what calibration needs.
 
-A case whose prediction, reference and recipe are as before keeps its scores. Rows go from file to file one by one, so that a
-million cases need no more memory than one.
+A case whose prediction, reference and recipe are as before keeps its scores. Rows go from file to file one by one; only what
+tells where a case lies, and whether it is as before, is held for all.
 """
 
 import json
@@ -164,7 +164,8 @@ def _score(image_id: str, case: Mapping, folder: Path, prediction: Mapping, pred
     )
     lesions = [["mass", m.pixels, *map(_rounded, (m.score, m.dice_found, m.dice_in_box))] for m in found.masses]
     lesions += [["false_positive", "", _rounded(score), "", ""] for score in found.false_positives]
-    bins = pixel_counts(probability, reference.square)
+    image = reference.box.content  # padding is in no image, and sure not to be mass
+    bins = pixel_counts(probability[image], reference.square[image])
     sweep = dice_by_threshold(probability, reference.square).round(6).tolist() if reference.square.any() else None
     return {
         **score_case(probability, reference, recipe["threshold"], cell, votes),

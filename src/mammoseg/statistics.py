@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 RESAMPLES = 9999
+FEWEST_PATIENTS = 5
+"""Fewer say nothing of others: no interval, and nothing is called equivalent."""
 # Patients drawn at once: bounds the memory of the bootstrap to some tens of MB whatever the study's size.
 DRAWN_AT_ONCE = 1_000_000
 # Differences are compared after rounding to this many decimals, so that equal ones stay equal.
@@ -34,7 +36,7 @@ class PairedTest(NamedTuple):
     p: float
     """Two-sided, not corrected for several comparisons."""
     rank_biserial: float
-    """(W+ − W−) / (W+ + W−), −1..1: 1 where the first model is better in every patient; 0 where all are equal."""
+    """(W+ − W−) / (W+ + W−), −1..1: 1 where the first model is better in every patient who has a difference; 0 where none has."""
 
 
 class Equivalence(NamedTuple):
@@ -71,7 +73,7 @@ def mean_interval(
     Returns
     -------
     Interval
-        Without limits (NaN) for fewer than three patients; a point where all values are equal.
+        Without limits (NaN) for fewer than `FEWEST_PATIENTS`; a point where the means of all patients are equal.
 
     Raises
     ------
@@ -81,9 +83,9 @@ def mean_interval(
     values, patients = _checked(values, patients)
     sums, images = _per_patient(values, patients)
     estimate, n = float(values.mean()), len(sums)
-    if n < 3:
+    if n < FEWEST_PATIENTS:
         return Interval(estimate, float("nan"), float("nan"))
-    if np.ptp(values) == 0:
+    if np.ptp(np.round(sums / images, DECIMALS)) == 0:  # then every draw has the same mean
         return Interval(estimate, estimate, estimate)
     tail = stats.norm.sf(np.sqrt(n / (n - 1)) * stats.t.isf((1 - confidence) / 2, n - 1))
     interval = stats.bootstrap(
@@ -100,13 +102,49 @@ def mean_interval(
     return Interval(estimate, float(interval.low), float(interval.high))
 
 
+def proportion_interval(hits: ArrayLike, patients: Sequence, confidence: float = 0.95) -> Interval:
+    """Share of hits with an interval that holds its level near 0 and 1 too, where a bootstrap sees no variation.
+
+    Clopper and Pearson's exact interval (Biometrika 26, 1934) for as many independent observations as say the same: those of one
+    patient are alike (Korn & Graubard, Surv Methodol 24, 1998). Where all are hits or none is, nothing tells how alike; then the
+    patients are counted.
+
+    Parameters
+    ----------
+    hits : (observations,) array_like of bool
+        Masses found, images left without a mark.
+    patients, confidence
+        As in `mean_interval`, which it raises like.
+
+    Returns
+    -------
+    Interval
+        Without limits (NaN) for fewer than `FEWEST_PATIENTS`.
+    """
+    hits, patients = _checked(hits, patients)
+    sums, images = _per_patient(hits, patients)
+    share, n, tail = float(hits.mean()), len(sums), (1 - confidence) / 2
+    if n < FEWEST_PATIENTS:
+        return Interval(share, float("nan"), float("nan"))
+    effective = float(n)
+    if 0 < share < 1:
+        error = max(_standard_error(sums, images, share), np.finfo(float).tiny)
+        # The error itself is known from n patients only.
+        known = (stats.t.isf(tail, len(hits) - 1) / stats.t.isf(tail, n - 1)) ** 2
+        effective = min(len(hits), share * (1 - share) / error**2 * known)
+    found = share * effective
+    low = stats.beta.ppf(tail, found, effective - found + 1) if found > 0 else 0.0
+    high = stats.beta.isf(tail, found + 1, effective - found) if found < effective else 1.0
+    return Interval(share, float(low), float(high))
+
+
 def paired_test(a: ArrayLike, b: ArrayLike, patients: Sequence) -> PairedTest:
     """Compare two models on the same images by Wilcoxon's signed-rank test on the patients' mean differences.
 
     It asks whether differences lie symmetrically about 0, not whether means are equal: a model that misses more masses and
     outlines the others better may differ although the means do not. Give the interval of the mean difference beside it. Patients
-    without a difference are left out, as Wilcoxon does; p is exact up to 50 patients without ties, else by the normal
-    approximation (`scipy.stats.wilcoxon`). Effect size: matched-pairs rank-biserial correlation (Kerby, Comprehensive Psychology
+    without a difference are left out, as Wilcoxon does; p is exact for few patients, else by the normal approximation
+    (`scipy.stats.wilcoxon`, method "auto"). Effect size: matched-pairs rank-biserial correlation (Kerby, Comprehensive Psychology
     3, 2014).
 
     Parameters
@@ -153,9 +191,8 @@ def holm(p: ArrayLike) -> np.ndarray:
 def equivalence(a: ArrayLike, b: ArrayLike, patients: Sequence, margin: float, alpha: float = 0.05) -> Equivalence:
     """Whether the mean difference of two models on the same images is smaller than a margin.
 
-    Two one-sided t tests (Schuirmann, J Pharmacokinet Biopharm 15, 1987) of the mean over images, its standard error from the
-    patients' sums: the linearised ratio of sums and images (Cochran, Sampling Techniques, 6.5), patients − 1 degrees of freedom.
-    With one image a patient this is the paired t test's error.
+    Two one-sided t tests (Schuirmann, J Pharmacokinet Biopharm 15, 1987) of the mean over images, its standard error over
+    patients, patients − 1 degrees of freedom. With one image a patient this is the paired t test's error.
 
     Parameters
     ----------
@@ -169,16 +206,16 @@ def equivalence(a: ArrayLike, b: ArrayLike, patients: Sequence, margin: float, a
     Returns
     -------
     Equivalence
-        NaN limits and p, and not equivalent, for fewer than two patients.
+        NaN limits and p, and not equivalent, for fewer than `FEWEST_PATIENTS`.
     """
     if not margin > 0:
         raise ValueError(f"the margin of equivalence is {margin}, must be above 0")
     differences, patients = _checked(np.subtract(a, b), patients)
     sums, images = _per_patient(differences, patients)
     estimate, n = float(differences.mean()), len(sums)
-    if n < 2:
+    if n < FEWEST_PATIENTS:
         return Equivalence(estimate, float("nan"), float("nan"), float("nan"), False)
-    error = float(np.sqrt(n / (n - 1) * np.square(sums - estimate * images).sum()) / images.sum())
+    error = _standard_error(sums, images, estimate)
     reach = float(stats.t.isf(alpha, n - 1)) * error
     # The larger p of the two tests. All differences may be equal: then there is no error to divide by.
     p = float(stats.t.sf((margin - abs(estimate)) / max(error, np.finfo(float).tiny), n - 1))
@@ -247,6 +284,12 @@ def _checked(values: ArrayLike, labels: Sequence) -> tuple[np.ndarray, np.ndarra
     if not np.isfinite(values).all():
         raise ValueError("a value is not finite: leave undefined scores out, and say how many")
     return values, labels
+
+
+def _standard_error(sums: np.ndarray, images: np.ndarray, mean: float) -> float:
+    """Of a mean over images: the linearised ratio of the patients' sums and images (Cochran, Sampling Techniques, 6.5)."""
+    n = len(sums)
+    return float(np.sqrt(n / (n - 1) * np.square(sums - mean * images).sum()) / images.sum())
 
 
 def _per_patient(values: np.ndarray, patients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,18 +12,19 @@ from mammoseg.files import read_csv, write_csv, write_text
 
 def main(folder: Path, scores: Sequence[Path], models: Sequence[Path], recipe: Mapping) -> None:
     """Write the tables into `folder`. Paths as in summarise_scores."""
-    cases = {(s.parts[-3], s.stem): read_csv(s, questions.READ) for s in scores}
+    cases = {(s.parts[-3], s.stem): read_csv(s, {*comparisons.READ, *questions.READ}) for s in scores}
     folds = {m: [json.loads(p.read_text()) for p in models if p.parts[-3] == m] for m in recipe["models"]}
-    given = cases, folds, recipe["datasets"], recipe["require_mass"], recipe["statistics"]
-    compared = comparisons.comparison_rows(*given)
-    write_csv(folder / "intervals.csv", comparisons.INTERVALS, comparisons.interval_rows(*given))
+    study, statistics = (cases, folds, recipe["datasets"]), recipe["statistics"]
+    intervals = comparisons.interval_rows(*study, recipe["require_mass"], statistics)
+    write_csv(folder / "intervals.csv", comparisons.INTERVALS, intervals)
+    compared = comparisons.comparison_rows(*study, statistics)
     write_csv(folder / "comparisons.csv", comparisons.COMPARISONS, compared)
-    write_text(folder / "comparisons.md", comparisons.markdown(compared, recipe["statistics"]))
-    answers = questions.answer_rows(*given)
+    write_text(folder / "comparisons.md", comparisons.markdown(compared, statistics))
+    answers = questions.answer_rows(*study, statistics)
     write_csv(folder / "answers.csv", questions.ANSWERS, answers)
-    write_text(folder / "answers.md", questions.markdown(answers, recipe["statistics"]))
-    write_csv(folder / "ensembles.csv", questions.ENSEMBLES, questions.ensemble_rows(*given))
-    write_csv(folder / "variance_components.csv", questions.VARIANCES, questions.variance_rows(*given[:-1]))
+    write_text(folder / "answers.md", questions.markdown(answers, statistics))
+    write_csv(folder / "ensembles.csv", questions.ENSEMBLES, questions.ensemble_rows(*study, statistics))
+    write_csv(folder / "variance_components.csv", questions.VARIANCES, questions.variance_rows(*study))
 
 
 if __name__ == "__main__":

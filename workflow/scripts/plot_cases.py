@@ -23,7 +23,7 @@ from mammoseg.scoring import FROM_SHARD, read_probability, read_votes, reference
 
 SHOWN = ("holdout", "external", "out_of_fold")
 """Parts that are shown, the first that the data set has."""
-OF_A_CASE = ("image_id", "part", "n_masses", "dice", "original_dice", "fold_disagreement")
+OF_A_CASE = ("image_id", "part", "n_masses", "original_dice", "fold_disagreement")
 
 
 class Pictures:

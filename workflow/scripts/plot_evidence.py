@@ -8,14 +8,14 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mammoseg.tables.breakdowns import SIZE
 from mammoseg.figures import evidence, save
 from mammoseg.files import read_csv
+from mammoseg.tables.breakdowns import ON_SQUARE, SIZE
 
 FIGURES: Mapping[str, Callable[[Mapping, float], Figure]] = {
     "differences": lambda rows, _: evidence.differences(rows["comparisons"]),
-    "sizes": lambda rows, _: evidence.sizes(rows["breakdowns"], SIZE),
-    "groups": lambda rows, _: evidence.groups(rows["breakdowns"], SIZE),
+    "sizes": lambda rows, _: evidence.sizes(rows["breakdowns"], (SIZE, ON_SQUARE)),
+    "groups": lambda rows, _: evidence.groups(rows["breakdowns"], (SIZE, ON_SQUARE)),
     "froc": lambda rows, _: evidence.froc_curves(rows["froc"], rows["detection"]),
     "calibration": lambda rows, _: evidence.reliability_curves(rows["calibration"], rows["trust"]),
     "thresholds": lambda rows, threshold: evidence.threshold_curves(rows["thresholds"], threshold),

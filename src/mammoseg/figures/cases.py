@@ -41,7 +41,7 @@ class CaseView:
 
 
 def choose_cases(scores: Mapping[str, Sequence[Mapping]], rows: int = 5) -> list[tuple[str, str]]:
-    """Pick cases evenly from the best to the worst by the mean Dice over the models.
+    """Pick cases evenly from the best to the worst by the mean over the models of the Dice on the original image.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def choose_cases(scores: Mapping[str, Sequence[Mapping]], rows: int = 5) -> list
     dice: dict[str, list[float]] = {}
     for cases in scores.values():
         for case in cases:
-            if int(case["n_masses"]) > 0 and case["dice"] not in ("", None):
-                dice.setdefault(case["image_id"], []).append(float(case["dice"]))
+            if int(case["n_masses"]) > 0 and case["original_dice"] not in ("", None):
+                dice.setdefault(case["image_id"], []).append(float(case["original_dice"]))
     ranked = sorted(dice, key=lambda image_id: (-np.mean(dice[image_id]), image_id))
     chosen = sorted({round(k) for k in np.linspace(0, len(ranked) - 1, min(rows, len(ranked)))}) if ranked else []
     return [(_rank(k, len(ranked)), ranked[k]) for k in chosen]

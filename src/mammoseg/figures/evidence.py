@@ -4,7 +4,7 @@ Each takes rows of a table as text and gives a figure with one panel per data se
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -50,15 +50,15 @@ def differences(rows: Rows) -> Figure:
         axes[-1].set_xlabel("difference of the mean Dice")
         handles = [
             Line2D([], [], color=CYCLE[1], marker="o", markersize=4, label="one is better"),
-            Line2D([], [], color=CYCLE[0], marker="o", markersize=4, label="equivalent, or not decided"),
+            Line2D([], [], color=CYCLE[0], marker="o", markersize=4, label="neither is"),
             Patch(facecolor=SHADE, label=f"within the margin, ±{float(rows[0]['margin']):g}"),
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
 
-def sizes(rows: Rows, by: str) -> Figure:
-    """Mean Dice by size of the largest mass (rows of breakdowns.csv whose kind is `by`), beside what the square lets through."""
+def sizes(rows: Rows, kinds: Collection[str]) -> Figure:
+    """Mean Dice by size of the mass (rows of breakdowns.csv of these kinds), beside what the square leaves of the reference."""
 
     def draw(ax: Axes, models: Mapping[str, Rows]) -> None:
         groups = list(dict.fromkeys(r["group"] for of_model in models.values() for r in of_model))
@@ -89,16 +89,16 @@ def sizes(rows: Rows, by: str) -> Figure:
         ax.set_xlim(-0.5, len(groups) - 0.5)
         ax.set_ylim(0, 1.02)
 
-    rows = [r for r in rows if r["by"] == by]
+    rows = [r for r in rows if r["by"] in kinds]
     _look = _looks(rows)
-    ceiling = Line2D([], [], color=BLACK, linestyle=":", marker="_", label="ceiling of the square")
-    nothing = "No size can be shown: no pixel spacing is known, or no group has five patients."
+    ceiling = Line2D([], [], color=BLACK, linestyle=":", marker="_", label="the reference through the square")
+    nothing = "No size can be shown: no group has five patients."
     return _figure(rows, draw, "", "mean Dice", height=2.7, more=[ceiling], nothing=nothing)
 
 
-def groups(rows: Rows, without: str) -> Figure:
-    """Mean Dice by everything else that is known of a case (rows of breakdowns.csv whose kind is not `without`)."""
-    rows = [r for r in rows if r["by"] != without]
+def groups(rows: Rows, without: Collection[str]) -> Figure:
+    """Mean Dice by everything else that is known of a case (rows of breakdowns.csv that are not of the kinds `without`)."""
+    rows = [r for r in rows if r["by"] not in without]
     if not rows:
         return message("No group has patients enough to be shown.")
     panels = _by_part(rows)

@@ -17,7 +17,7 @@ MIME = {".png": "image/png", ".svg": "image/svg+xml"}
 PART_TITLES = {
     "holdout": "holdout, ensemble of all folds",
     "external": "external test, ensemble of all folds",
-    "out_of_fold": "training part, each image by the fold that did not see it",
+    "out_of_fold": "training part, each image by the fold that was not trained on it",
 }
 
 

@@ -20,20 +20,20 @@ CAPTIONS = {
     "folds' masks (mass from a probability of 0.5), none where all agree. Blue: the reference.",
     "dice": "Dice of every image with a mass. Dashed: the best brightness threshold, chosen on the training part.",
     "differences": "Difference of the mean Dice between the models of each pair, on the same images with a mass, with "
-    "bootstrap intervals over patients. Out of fold every image is scored by the fold that did not see "
-    "it, elsewhere by the ensemble.",
+    "bootstrap intervals over patients, for the networks as they were trained. Out of fold every image is scored by the fold "
+    "that was not trained on it, elsewhere by the ensemble.",
     "sizes": "Mean Dice of the images with a mass, by the diameter of a disc of the largest mass's area, with "
-    "bootstrap intervals over patients; groups of fewer than five patients are left out. Dotted: the Dice"
-    " that the reference keeps through the square.",
+    "bootstrap intervals over patients; groups of fewer than five patients are left out. Without a pixel spacing by the "
+    "diameter of all masses in pixels (px) of the square. Dotted: the Dice that the reference keeps through the square.",
     "groups": "Mean Dice of the images with a mass by what is known of them, with bootstrap intervals over "
     "patients; groups of fewer than five patients are left out.",
     "froc": "Share of the masses that are found against false positives per image, over all images, with and "
     "without a mass; a region's score is its mean probability. Dotted: 0.25, 0.5, 1 and 2 false positives"
     " per image.",
-    "calibration": "Reliability curve over the pixels of all scored images, in 15 bins. On the diagonal a probability "
-    "means what it says.",
-    "thresholds": "Mean Dice of the images with a mass in the training part, each scored by the fold that did not see "
-    "it, at thresholds from 0.05 to 0.95. Shown only: the threshold of the config was used throughout.",
+    "calibration": "Reliability curve over the pixels of all scored images, padding left out, in 15 bins. On the "
+    "diagonal a probability means what it says.",
+    "thresholds": "Mean Dice of the images with a mass in the training part, each scored by the fold that was not "
+    "trained on it, at thresholds from 0.05 to 0.95. Shown only: the threshold of the config was used throughout.",
     "disagreement": "Mean of 1 − Dice over the images that are kept when those on whose mass the folds disagree most are "
     "put aside. A curve that rises from left to right: disagreement warns of failures.",
     "training": "Loss and Dice by epoch: thin lines are folds, thick ones their mean. The phases' losses are not "

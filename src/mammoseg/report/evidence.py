@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mammoseg.tables.comparisons import p_in_words
+from mammoseg.tables.comparisons import TRAINED, p_in_words
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -42,7 +42,9 @@ def _by_models(rows: Rows) -> list[dict]:
     for row in rows:
         key = row["dataset"], row["part"], row["models"]
         own = found.setdefault(
-            key, dict.fromkeys(("patient", "fold", "seed", "residual"), "") | dict(zip(OF_ROW, key, strict=True))
+            key,
+            dict.fromkeys(("patient", "image", "fold", "seed", "training", "residual"), "")
+            | dict(zip(OF_ROW, key, strict=True)),
         )
         own[row["component"]] = row["sd"]
     return list(found.values())
@@ -91,8 +93,9 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
     "answers": (
         "The study's questions",
         "Mean Dice of A less that of B over the pairs of models that differ in nothing else, with a bootstrap interval "
-        "over patients; p of Wilcoxon's signed-rank test on patient means; equivalence within the margin of the config. "
-        "Where a question names two things the answer is of both together. "
+        "over patients; p of Wilcoxon's signed-rank test on patient means, corrected by Holm over the questions of a part; "
+        "equivalence within the margin of the config. Where a question names two things the answer is of both together. "
+        f"{TRAINED} "
         "At another threshold the models may stand otherwise: look at the figure of the threshold, too.",
         {
             **OF,
@@ -100,7 +103,7 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
             "A": _text("a"),
             "B": _text("b"),
             **DIFFERENCE,
-            "p": _p("p"),
+            "p (Holm)": _p("p_holm"),
             "p (equivalence)": _p("p_equivalence"),
             "Pairs of models": _text("n_pairs"),
         },
@@ -110,7 +113,7 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
         "Every pair of models on the same images. Difference of the mean Dice (A − B) with its bootstrap interval over "
         "patients; Wilcoxon's signed-rank test on patient means, corrected by Holm over the pairs of a part; equivalence "
         "within the margin of the config. A test that is not significant does not show that two models are equal: hence "
-        "the test of equivalence. Only a contrast in one thing is clean.",
+        f"the test of equivalence. Only a contrast in one thing is clean. {TRAINED}",
         {
             **OF,
             "A": _text("model_a"),
@@ -124,7 +127,7 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
     "ensembles": (
         "Does ensembling help?",
         "The ensemble of all folds beside its single folds (mass from a probability of 0.5), image by image, where no "
-        "fold was trained on the patient.",
+        "fold was trained on the patient; Wilcoxon's test on patient means, corrected by Holm over the models of a part.",
         {
             **OF_MODEL,
             "Ensemble": _number("dice_ensemble"),
@@ -138,36 +141,41 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
     ),
     "variance_components": (
         "How much is chance?",
-        "SD of every fold's own Dice: between patients, between folds, between seeds where a "
-        "model has several; the residual is what differs between images of a patient, and how folds differ from image to "
+        "SD of every fold's own Dice: between patients, between a patient's images, between folds (what their training "
+        "data do to all images alike). With several seeds of a model also between seeds, and between the trainings of "
+        "one seed and fold; with one seed that chance is in the folds'. The residual is how trainings differ from image to "
         "image.",
         {
             **OF,
             "Models": _text("models"),
             "Between patients": _number("patient"),
+            "Between images": _number("image"),
             "Between folds": _number("fold"),
             "Between seeds": _number("seed"),
+            "Between trainings": _number("training"),
             "Residual": _number("residual"),
         },
     ),
     "original_geometry": (
         "On the original images",
-        "Predictions laid back onto the original's own pixels, images with a mass. The ceilings are the Dice that the "
-        "reference itself keeps through the network's square, and through the grid on which the model computes its "
-        "logits. Distances in mm where the pixel spacing is known: medians, infinite where nothing was predicted.",
+        "Predictions laid back onto the original's own pixels, images with a mass. Reference through the "
+        "square, the model's grid: the Dice that the reference mask itself keeps on that way and back (a soft map may keep "
+        "more). Precision is of the images in which anything was predicted. Distances in mm where the pixel spacing is known: "
+        "medians, infinite where nothing was predicted.",
         {
             **OF_MODEL,
             "Dice": _number("original_dice_mean"),
             "IoU": _number("original_iou_mean"),
             "Precision": _number("original_precision_mean"),
             "Recall": _number("original_recall_mean"),
-            "Ceiling, square": _number("ceiling_square_mean"),
-            "Ceiling, model": _number("ceiling_model_mean"),
+            "Reference through the square": _number("ceiling_square_mean"),
+            "through the model's grid": _number("ceiling_model_mean"),
             "HD95, mm": _number("hd95_mm_median", 1),
             "Surface distance, mm": _number("average_surface_distance_mm_median", 1),
             "Surface Dice, 1 mm": _number("surface_dice_1mm_mean"),
             "2 mm": _number("surface_dice_2mm_mean"),
             "Images": _text("n_images"),
+            "with a prediction": _text("n_images_predicted"),
             "in mm": _text("n_images_in_mm"),
             "∞": _text("n_without_surface"),
         },
@@ -175,7 +183,8 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
     "detection": (
         "Are the masses found?",
         "A mass is found by a connected region of the prediction, by the rule of the config's section detection; "
-        "sensitivity with its bootstrap interval over patients; false positives on all images, with and without a mass. "
+        "sensitivity and specificity (images without a mass in which nothing is marked) with exact intervals for as many "
+        "observations as the patients are worth; false positives per image over all images, with and without a mass. "
         "At 0.25 … 2: the highest sensitivity at so many false positives per image. The last two columns leave out missed"
         " masses, or all that lies outside the reference's box: for comparison with publications that do so, and for "
         "nothing else.",
@@ -185,6 +194,8 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
             "Sensitivity": _number("sensitivity"),
             "Interval": _interval("sensitivity_low", "sensitivity_high"),
             "Images with a mass found": _number("image_sensitivity"),
+            "Specificity": _number("specificity"),
+            "Interval of the specificity": _interval("specificity_low", "specificity_high"),
             "False positives per image": _number("false_positives_per_image", 2),
             "at 0.25": _number("sensitivity_at_0.25"),
             "0.5": _number("sensitivity_at_0.5"),
@@ -209,9 +220,9 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
     ),
     "trust": (
         "Can the probabilities be trusted?",
-        "Expected calibration error over the pixels of all scored images: nearly all of them are sure not to be mass, so "
-        "compare models. Area under the risk–coverage curve (risk: 1 − Dice), where images are ranked by the disagreement"
-        " of the folds: the nearer to the best possible area, the better disagreement warns of failures.",
+        "Expected calibration error over the pixels of all scored images, padding left out: nearly all of them are sure "
+        "not to be mass, so compare models. Area under the risk–coverage curve (risk: 1 − Dice), where images are ranked by "
+        "the disagreement of the folds: the nearer to the best possible area, the better disagreement warns of failures.",
         {
             **OF_MODEL,
             "Images": _text("n_images"),

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from mammoseg.geometry import diameter
 from mammoseg.statistics import mean_interval
 from mammoseg.tables.rows import DataSets, Models, Scores, decimals, groups, has_mass, mean_and_sd
 
@@ -12,8 +13,8 @@ COLUMNS = (
     "original_dice_mean", "ceiling_square_mean", "ceiling_model_mean",
 )  # fmt: skip
 READ = (
-    "image_id", "patient_id", "part", "laterality", "view", "n_masses", "largest_mass_mm", "dice", "original_dice",
-    "ceiling_square", "ceiling_model",
+    "image_id", "patient_id", "part", "laterality", "view", "n_masses", "largest_mass_mm", "reference_pixels", "dice",
+    "original_dice", "ceiling_square", "ceiling_model",
 )  # fmt: skip
 """Columns of the scores that it is made from."""
 MIN_PATIENTS = 5
@@ -21,6 +22,10 @@ MIN_PATIENTS = 5
 MOST_VALUES = 12
 """A column with more values than this is a measurement or a name, not a grouping."""
 SIZE = "largest mass"
+ON_SQUARE = "mass on the square"
+"""Size where no pixel spacing is known: diameter, in pixels of the network's square, of a disc as large as an image's masses."""
+SIZES_PIXELS = (20.0, 40.0)
+"""Limits of its groups: on a square of 512 pixels some 9 and 18 mm of a mammogram of 23 cm."""
 
 Extras = Mapping[str, Mapping[str, Mapping[str, str]]]
 """Data set → image_id → further columns of its index (``birads``, ``pathology``, …)."""
@@ -72,26 +77,28 @@ def breakdown_rows(
     return rows
 
 
-def size_group(largest_mass_mm: str, limits: Sequence[float]) -> str:
+def size_group(size: str, limits: Sequence[float], unit: str = "mm") -> str:
     """``below 10 mm``, ``10 to 20 mm``, ``20 mm and more``; empty where the size is not known. A limit is of the upper group."""
-    if not largest_mass_mm:
+    if not size:
         return ""
-    size = float(largest_mass_mm)
-    if size < limits[0]:
-        return f"below {limits[0]:g} mm"
-    if size >= limits[-1]:
-        return f"{limits[-1]:g} mm and more"
-    low, high = next((a, b) for a, b in pairwise(limits) if a <= size < b)
-    return f"{low:g} to {high:g} mm"
+    known = float(size)
+    if known < limits[0]:
+        return f"below {limits[0]:g} {unit}"
+    if known >= limits[-1]:
+        return f"{limits[-1]:g} {unit} and more"
+    low, high = next((a, b) for a, b in pairwise(limits) if a <= known < b)
+    return f"{low:g} to {high:g} {unit}"
 
 
 def _kinds(
     cases: Sequence[Mapping], dataset: str, part: str, extras: Extras, folds: Folds, limits: Sequence[float]
 ) -> Iterator[tuple[str, Callable[[Mapping], str]]]:
-    """Each kind of group, and how an image's is found; kinds with one group only are left out."""
+    """Each kind of group, and how an image's is found; kinds with one group only are left out, but for the size."""
     of_image = extras.get(dataset, {})
+    in_mm = any(case["largest_mass_mm"] for case in cases)
     kinds: dict[str, Callable[[Mapping], str]] = {
         SIZE: lambda case: size_group(case["largest_mass_mm"], limits),
+        ON_SQUARE: lambda case: "" if in_mm else _on_square(case),
         "view": lambda case: case["view"],
         "laterality": lambda case: case["laterality"],
     }
@@ -101,8 +108,12 @@ def _kinds(
         kinds["fold"] = lambda case: folds.get((dataset, case["patient_id"]), "")
     for by, value in kinds.items():
         found = {value(case) for case in cases} - {""}
-        if by == SIZE or 2 <= len(found) <= MOST_VALUES:
+        if by in (SIZE, ON_SQUARE) or 2 <= len(found) <= MOST_VALUES:
             yield by, value
+
+
+def _on_square(case: Mapping) -> str:
+    return size_group(str(diameter(int(case["reference_pixels"]))), SIZES_PIXELS, "px")
 
 
 def _natural(group: str) -> tuple[int, float, str]:

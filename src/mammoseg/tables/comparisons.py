@@ -8,7 +8,12 @@ import numpy as np
 from mammoseg.statistics import equivalence, holm, mean_interval, paired_test
 from mammoseg.tables.rows import DataSets, Models, Scores, decimals, groups, has_mass
 
-INTERVALS = ("dataset", "part", "model", "n_images", "n_patients", "dice_mean", "dice_low", "dice_high")
+INTERVALS = (
+    "dataset", "part", "model", "n_images", "n_patients", "dice_mean", "dice_low", "dice_high", "iou_mean", "iou_low",
+    "iou_high", "original_dice_mean", "original_dice_low", "original_dice_high",
+)  # fmt: skip
+READ = ("image_id", "patient_id", "part", "n_masses", "predicted_regions", "dice", "iou", "original_dice")
+"""Columns of the scores that these tables are made from."""
 COMPARISONS = (
     "dataset", "part", "model_a", "model_b", "contrast", "n_images", "n_patients", "difference", "low", "high", "p", "p_holm",
     "rank_biserial", "margin", "p_equivalence", "verdict",
@@ -20,6 +25,14 @@ HEADINGS = {
 }  # fmt: skip
 """Columns of the readable table."""
 
+DISAGREE = "not decided: ranks and means disagree"
+
+TRAINED = (
+    "Intervals and tests are over patients, for the networks as they were trained: how far the same networks would differ, "
+    "trained once more, is not in them (several seeds of a model show it: variance_components)."
+)
+"""What every reader of a verdict must know."""
+
 Cases = Mapping[str, Mapping[str, tuple[float, str]]]
 """Model → image_id → Dice and patient_id."""
 
@@ -27,7 +40,9 @@ Cases = Mapping[str, Mapping[str, tuple[float, str]]]
 def interval_rows(
     scores: Scores, models: Models, datasets: DataSets, require_mass: bool, recipe: Mapping
 ) -> list[dict]:
-    """Mean Dice of each model with its confidence interval, by `INTERVALS`, values as text.
+    """Mean Dice and IoU of each model with confidence intervals, by `INTERVALS`, values as text.
+
+    Of the images that enter the means of the segmentation table.
 
     Parameters
     ----------
@@ -37,33 +52,42 @@ def interval_rows(
         Config `statistics`, and ``seed``.
     """
     rows = []
-    for dataset, part, cases in parts(scores, models, datasets, require_mass):
-        for model, dice in cases.items():
-            values, patients = zip(*dice.values(), strict=True)
-            found = mean_interval(values, patients, 1 - recipe["alpha"], recipe["resamples"], recipe["seed"])
-            rows.append(
-                {
-                    "dataset": dataset, "part": part, "model": model, "n_images": len(values), "n_patients": len({*patients}),
-                    "dice_mean": decimals(found.estimate), "dice_low": decimals(found.low), "dice_high": decimals(found.high),
-                }
-            )  # fmt: skip
+    for dataset, part, model, cases in groups(scores, models, datasets):
+        cases = [c for c in cases if c["dice"] not in ("", None) and (has_mass(c) or not require_mass)]
+        if not cases:
+            continue
+        patients = [c["patient_id"] for c in cases]
+        row = {
+            "dataset": dataset,
+            "part": part,
+            "model": model,
+            "n_images": len(cases),
+            "n_patients": len(set(patients)),
+        }
+        for score in ("dice", "iou", "original_dice"):
+            known = [(float(c[score]), p) for c, p in zip(cases, patients, strict=True) if c[score] not in ("", None)]
+            if known:
+                found = mean_interval(
+                    *zip(*known, strict=True), 1 - recipe["alpha"], recipe["resamples"], recipe["seed"]
+                )
+                row |= {f"{score}_{k}": decimals(v) for k, v in zip(("mean", "low", "high"), found, strict=True)}
+        rows.append(row)
     return rows
 
 
-def comparison_rows(
-    scores: Scores, models: Models, datasets: DataSets, require_mass: bool, recipe: Mapping
-) -> list[dict]:
-    """Every pair of models on the images that both were scored on, by `COMPARISONS`, values as text.
+def comparison_rows(scores: Scores, models: Models, datasets: DataSets, recipe: Mapping) -> list[dict]:
+    """Every pair of models on the images with a mass that both were scored on, by `COMPARISONS`, values as text.
 
     Difference of the mean Dice with a bootstrap interval over patients; Wilcoxon's test on patient means, corrected by Holm over
     the pairs of one data set and part; equivalence within ±margin. A test that is not significant shows no equality: hence both.
 
     Parameters
     ----------
-    As `interval_rows`.
+    As `interval_rows`. Images without a mass never count: on them one model may have no score where the other has 0, so that a
+    comparison of what both have would leave out just what tells them apart.
     """
     rows = []
-    for dataset, part, cases in parts(scores, models, datasets, require_mass):
+    for dataset, part, cases in parts(scores, models, datasets):
         of_part = []
         for a, b in combinations(cases, 2):
             images = sorted(cases[a].keys() & cases[b].keys())
@@ -83,7 +107,7 @@ def comparison_rows(
             of_part, holm([float(found["p"]) for _, (found, _) in of_part]), strict=True
         ):
             said = verdict(p < recipe["alpha"], equivalent, found, of["model_a"], of["model_b"])
-            rows.append({**of, **found, "p_holm": decimals(p), "verdict": said})
+            rows.append({**of, **found, "p_holm": significant(p), "verdict": said})
     return rows
 
 
@@ -112,20 +136,30 @@ def compared(one: Sequence[float], other: Sequence[float], patients: Sequence, r
     same = equivalence(one, other, patients, recipe["margin"], recipe["alpha"])
     found = {
         "n_images": len(one), "n_patients": test.n_patients, "difference": decimals(difference.estimate),
-        "low": decimals(difference.low), "high": decimals(difference.high), "p": decimals(test.p),
-        "rank_biserial": decimals(test.rank_biserial), "margin": decimals(recipe["margin"]), "p_equivalence": decimals(same.p),
+        "low": decimals(difference.low), "high": decimals(difference.high), "p": significant(test.p),
+        "rank_biserial": decimals(test.rank_biserial), "margin": decimals(recipe["margin"]), "p_equivalence": significant(same.p),
     }  # fmt: skip
     return found, same.equivalent
 
 
 def verdict(different: bool, equivalent: bool, found: Mapping[str, str], a: str, b: str) -> str:
-    """What the two tests say together, in words; `found` as `compared` gives it, for `a` less `b`."""
+    """What the two tests and the interval say together, in words; `found` as `compared` gives it, for `a` less `b`.
+
+    The test compares ranks, the interval means. Only where both point the same way is one called better: a model that wins
+    narrowly in most patients and loses the others by much has the ranks for it and the mean against it.
+    """
     margin = f"{float(found['margin']):g}"
     if different and equivalent:
         return f"differ, by less than {margin}"
     if different:
-        return f"{a if float(found['difference']) > 0 else b} is better"
+        towards = {np.sign(float(found[k] or "nan")) for k in ("rank_biserial", "low", "high")}
+        return f"{a} is better" if towards == {1} else f"{b} is better" if towards == {-1} else DISAGREE
     return f"equivalent within {margin}" if equivalent else "not decided"
+
+
+def significant(p: float) -> str:
+    """A p as text, six significant digits; empty for NaN."""
+    return "" if np.isnan(p) else f"{p:.6g}"
 
 
 def contrast(a: Sequence[Mapping], b: Sequence[Mapping]) -> str:
@@ -168,20 +202,20 @@ def markdown(rows: Sequence[Mapping], recipe: Mapping) -> str:
     note = (
         f"Difference of the mean Dice with a {100 * (1 - recipe['alpha']):g} % bootstrap interval over patients (BCa); "
         "Wilcoxon's signed-rank test on patient means, corrected by Holm over the pairs of a part; equivalence: two "
-        f"one-sided tests against ±{recipe['margin']:g}. Out of fold each case is scored by the model that did not see it, "
-        "elsewhere by the ensemble."
+        f"one-sided tests against ±{recipe['margin']:g}, each pair for itself. Images with a mass; out of fold each is scored by "
+        f"the model that was not trained on it, elsewhere by the ensemble. {TRAINED}"
     )
     return readable(rows, HEADINGS, note)
 
 
-def parts(scores: Scores, models: Models, datasets: DataSets, require_mass: bool) -> Iterator[tuple[str, str, Cases]]:
-    """Data set, part, and the Dice of its cases by model: those that enter the means of the segmentation table."""
+def parts(scores: Scores, models: Models, datasets: DataSets) -> Iterator[tuple[str, str, Cases]]:
+    """Data set, part, and the Dice of its images with a mass by model."""
     found: dict[tuple[str, str], dict] = {}
     for dataset, part, model, cases in groups(scores, models, datasets):
         counted = {
             c["image_id"]: (float(c["dice"]), c["patient_id"])
             for c in cases
-            if c["dice"] not in ("", None) and (has_mass(c) or not require_mass)
+            if c["dice"] not in ("", None) and has_mass(c)
         }
         if counted:
             found.setdefault((dataset, part), {})[model] = counted

@@ -1,16 +1,16 @@
-"""How many masses are found, and at what price: sensitivity and FROC. Images without a mass apart: `segmentation`."""
+"""How many masses are found, and at what price: sensitivity, specificity and FROC."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from mammoseg.lesions import RATES, Detections, Froc, Mass, froc
-from mammoseg.statistics import mean_interval
+from mammoseg.statistics import proportion_interval
 from mammoseg.tables.rows import DataSets, Models, Scores, decimals, groups
 
 COLUMNS = (
     "dataset", "part", "model", "n_images", "n_patients", "n_masses", "sensitivity", "sensitivity_low", "sensitivity_high",
-    "n_images_with_mass", "image_sensitivity",
+    "n_images_with_mass", "image_sensitivity", "n_images_without_mass", "specificity", "specificity_low", "specificity_high",
     "false_positives_per_image", *(f"sensitivity_at_{rate:g}" for rate in RATES), "dice_of_found_masses",
     "dice_in_box_of_reference",
 )  # fmt: skip
@@ -40,9 +40,10 @@ def detection_rows(
     -------
     list of dict
         By `COLUMNS`. ``sensitivity``, with its interval over patients, and ``false_positives_per_image`` are of all regions at
-        the config's threshold; ``image_sensitivity`` is the share of the images with a mass in which one is found;
-        ``sensitivity_at_…`` of the FROC, at so many false positives per image. The last two are for comparison with publications
-        that leave out missed masses, or give the model the reference's box.
+        the config's threshold; ``image_sensitivity`` is the share of the images with a mass in which one is found,
+        ``specificity``, with its interval, that of the images without a mass in which nothing is marked; ``sensitivity_at_…`` of
+        the FROC, at so many false positives per image. False positives per image are of all images, with and without a mass. The
+        last two are for comparison with publications that leave out missed masses, or give the model the reference's box.
     list of dict
         The FROC's points, by `CURVE`, at most `MOST_POINTS` a model.
     """
@@ -53,6 +54,7 @@ def detection_rows(
         curve = froc(detected)
         with_mass = [any(mass.found for mass in found.masses) for found in detected if found.masses]
         masses = [(mass, patient) for found, patient in images for mass in found.masses]
+        without = [(not found.false_positives, patient) for found, patient in images if not found.masses]
         row = {
             "dataset": dataset,
             "part": part,
@@ -63,17 +65,8 @@ def detection_rows(
             "false_positives_per_image": decimals(float(curve.false_positives_per_image[-1])),
         }
         if masses:
-            found = mean_interval(
-                [float(mass.found) for mass, _ in masses],
-                [patient for _, patient in masses],
-                1 - recipe["alpha"],
-                recipe["resamples"],
-                recipe["seed"],
-            )
+            row |= _share("sensitivity", [(mass.found, patient) for mass, patient in masses], recipe)
             row |= {
-                "sensitivity": decimals(found.estimate),
-                "sensitivity_low": decimals(found.low),
-                "sensitivity_high": decimals(found.high),
                 "n_images_with_mass": len(with_mass),
                 "image_sensitivity": decimals(float(np.mean(with_mass))),
                 **{f"sensitivity_at_{rate:g}": decimals(curve.sensitivity_at(rate)) for rate in RATES},
@@ -81,8 +74,19 @@ def detection_rows(
                 "dice_in_box_of_reference": decimals(_mean(mass.dice_in_box for mass, _ in masses)),
             }
             curves += _points({"dataset": dataset, "part": part, "model": model}, curve)
+        if without:
+            row |= {"n_images_without_mass": len(without)} | _share("specificity", without, recipe)
         rows.append(row)
     return rows, curves
+
+
+def _share(name: str, hits: Sequence[tuple[bool, str]], recipe: Mapping) -> dict[str, str]:
+    found = proportion_interval(*zip(*hits, strict=True), 1 - recipe["alpha"])
+    return {
+        name: decimals(found.estimate),
+        f"{name}_low": decimals(found.low),
+        f"{name}_high": decimals(found.high),
+    }
 
 
 def _images(cases: Sequence[Mapping], lesions: Iterable[Mapping]) -> list[tuple[Detections, str]]:

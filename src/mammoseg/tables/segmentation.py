@@ -142,7 +142,8 @@ def notes(scores: Scores, models: Models, datasets: DataSets, require_mass: bool
     parts = {part for _, part, _, _ in groups(scores, models, datasets)}
     if "out_of_fold" in parts:
         said.append(
-            "out_of_fold: every image of the training part is predicted by the one fold that was not trained on it."
+            "out_of_fold: every image of the training part is predicted by the one fold that was not trained on it. The epoch of "
+            "that fold was chosen by its loss on these images, which flatters them a little."
         )
     if parts & {"holdout", "external"}:
         said.append(

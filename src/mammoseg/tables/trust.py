@@ -46,7 +46,7 @@ def calibration_rows(counted: Counted, models: Models, datasets: DataSets) -> li
 def threshold_rows(counted: Counted, models: Models, datasets: DataSets) -> list[dict]:
     """Mean Dice of the images with a mass at each threshold, in the training part alone, by `THRESHOLDS`, values as text.
 
-    Each image is scored by the fold that did not see it. Shown, never applied: the config's threshold stays.
+    Each image is scored by the fold that was not trained on it. Shown, never applied: the config's threshold stays.
     """
     return [
         of | {"threshold": f"{threshold:.2f}", "n_images": part["cases"], "dice_mean": decimals(dice)}
