@@ -128,8 +128,8 @@ def statistics(folder: Path, times: int, models: int) -> None:
             {**r, "dice": str(min(1.0, max(0.0, float(r["dice"]) + e)))} if r["dice"] else r
             for r, e in zip(rows, noise, strict=True)
         ]
-    given = scores, specs, DATASETS, True, STATISTICS
-    timed("intervals", comparisons.interval_rows, *given)
+    given = scores, specs, DATASETS, STATISTICS
+    timed("intervals", comparisons.interval_rows, scores, specs, DATASETS, True, STATISTICS)
     timed("comparisons of every pair", comparisons.comparison_rows, *given)
     timed("answers", questions.answer_rows, *given)
     timed("ensembles", questions.ensemble_rows, *given)

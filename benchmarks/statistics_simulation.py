@@ -7,6 +7,8 @@ outlined well, some badly, and some are missed altogether. Scores of one patient
 null hypothesis both models are equally good; at the margin the second one's mean Dice is lower by exactly that margin. Unlike
 models have the same mean Dice: the second one misses more and outlines better what it finds.
 
+Shares, such as sensitivity, have their intervals looked at for few patients too, with 1 to 4 masses each, alike within a patient.
+
 A rate of 5 % in 1000 studies has a standard error of 0.7 %: too much to tell 94 from 93 %, so by default there are more. The
 bootstrap draws less often than the library's default, which makes its intervals noisier and cannot flatter them.
 """
@@ -17,8 +19,9 @@ import time
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
+from scipy.stats import beta
 
-from mammoseg.statistics import equivalence, mean_interval, paired_test
+from mammoseg.statistics import equivalence, mean_interval, paired_test, proportion_interval
 
 MARGIN = 0.05
 ALPHA = 0.05
@@ -47,6 +50,9 @@ def main() -> None:
             print(f", {'within' if low <= rate <= high else 'OUTSIDE'} {low:.0%} to {high:.0%}", end="")
         print()
     print(f"{arguments.studies} studies of {arguments.patients} patients: {time.perf_counter() - start:.0f} s")
+    for patients, share in ((5, 0.9), (10, 0.95), (20, 0.95), (40, 0.95), (40, 0.7), (100, 0.7)):
+        exact, bootstrap = coverage_of_shares(arguments.studies, patients, share, arguments.seed)
+        print(f"coverage of a share of {share}, {patients:3} patients: {exact:6.1%}; of a bootstrap {bootstrap:6.1%}")
 
 
 def simulate(studies: int, patients: int, seed: int, resamples: int = 1999) -> dict[str, float]:
@@ -79,6 +85,19 @@ def simulate(studies: int, patients: int, seed: int, resamples: int = 1999) -> d
             }
         )
     return {name: float(np.mean([outcome[name] for outcome in outcomes])) for name in outcomes[0]}
+
+
+def coverage_of_shares(studies: int, patients: int, share: float, seed: int) -> tuple[float, float]:
+    """Share of the studies in which the exact interval of a share, and a bootstrap's, holds the truth."""
+    rng = np.random.default_rng(seed)
+    held = []
+    for study in range(studies):
+        owners = np.repeat(np.arange(patients), rng.integers(1, 5, patients))
+        of_patient = beta.rvs(4 * share, 4 * (1 - share), size=patients, random_state=rng)  # correlation 1/(4 + 1)
+        hits = rng.random(len(owners)) < of_patient[owners]
+        exact, bootstrap = proportion_interval(hits, owners), mean_interval(hits, owners, resamples=999, seed=study)
+        held.append([i.low - 1e-9 <= share <= i.high + 1e-9 for i in (exact, bootstrap)])
+    return tuple(np.mean(held, axis=0))
 
 
 def scores_of(

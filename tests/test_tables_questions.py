@@ -94,6 +94,17 @@ def test_only_images_that_all_were_scored_on_count():
     assert answer_rows({("site", "a"): scores["site", "a"]}, {"a": model()}, datasets, RECIPE) == []
 
 
+def test_an_image_that_any_model_of_any_pair_lacks_does_not_count():
+    models = {f"{e}{d}": model(e, d) for e in ("resnet34", "resnet22_gmic") for d in ("unet", "fpn")}
+    scores, models, datasets = study({m: np.arange(8) / 10 for m in models}, models)
+    last = list(models)[-1]
+    scores["site", last] = scores["site", last][1:]
+    assert {r["question"]: r["n_images"] for r in answer_rows(scores, models, datasets, RECIPE)} == {
+        "encoder": 7,
+        "decoder": 7,
+    }
+
+
 def test_what_the_ensemble_gains():
     rng = np.random.default_rng(1)
     folds = rng.uniform(0.2, 0.6, (20, 5))
@@ -205,6 +216,12 @@ def test_initialisations_of_different_encoders_are_compared_by_their_gains():
     p = [float(r["p"]) for r in rows.values()]
     assert len(p) == 5
     assert [float(r["p_holm"]) for r in rows.values()] == pytest.approx(multipletests(p, method="holm")[1], rel=1e-5)
+
+
+def test_no_gain_without_random_arms():
+    dice = {m: np.linspace(0.2, 0.8, 8) for m in "abc"}
+    models = {"a": model(weights="imagenet"), "b": model(weights="gmic"), "c": model(weights="other")}
+    assert {r["question"] for r in answer_rows(*study(dice, models), RECIPE)} == {"initialisation"}
 
 
 def test_answers_are_corrected_and_over_patients():
