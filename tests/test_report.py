@@ -100,6 +100,16 @@ def study(tmp_path):
                 }
                 | {"dice_mean": "0.3012", "dice_sd": "0.1", "iou_mean": "0.2", "iou_sd": "0.1"}
             ],
+            "intervals": [
+                {
+                    "dataset": "site-a",
+                    "part": "holdout",
+                    "model": "m<1>",
+                    "dice_low": "0.301000",
+                    "dice_high": "0.482000",
+                },
+                {"dataset": "site-b", "part": "external", "model": "m<1>", "dice_low": "", "dice_high": ""},
+            ],
             "comparisons": [
                 {
                     "dataset": "site-a",
@@ -177,8 +187,9 @@ def page(tmp_path):
     return make
 
 
-def test_comparisons_are_told_with_interval_and_verdict(study, page):
+def test_means_and_comparisons_are_told_with_interval_and_verdict(study, page):
     text = page(study()).text
+    assert text.count("0.301 to 0.482") == 2, "in a tile and in the table"
     assert "+0.041" in text
     assert "-0.010 to +0.090" in text
     assert "m<1> is better" in text
@@ -291,9 +302,10 @@ def test_tiles_show_the_best_model_and_the_threshold():
         segmentation_row("external"),
     ]
     threshold = {"dataset": "site-a", "part": "holdout", "dice_mean": "0.25"}
-    first, second = tiles(rows, [threshold])
+    interval = {"dataset": "site-a", "part": "holdout", "model": "best", "dice_low": "0.6512", "dice_high": "0.7498"}
+    first, second = tiles(rows, [threshold], [interval])
     assert (first["value"], first["model"], first["threshold"]) == ("0.700", "best", "0.250")
-    assert second["threshold"] is None
+    assert (first["interval"], second["interval"], second["threshold"]) == ("0.651 to 0.750", "", None)
 
 
 def test_same_study_same_bytes(study, tmp_path):

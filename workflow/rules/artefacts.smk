@@ -26,6 +26,7 @@ TABLES = [
 ]
 REPORTED = [
     "segmentation",
+    "intervals",
     "answers",
     "comparisons",
     "ensembles",

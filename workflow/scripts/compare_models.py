@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg.tables import comparisons, questions
 from mammoseg.files import read_csv, write_csv, write_text
+from mammoseg.tables import comparisons, questions
 
 
 def main(folder: Path, scores: Sequence[Path], models: Sequence[Path], recipe: Mapping) -> None:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg.tables import breakdowns, detection, trust
 from mammoseg.files import read_csv, stream_csv, write_csv
 from mammoseg.index_table import COLUMNS as INDEXED
+from mammoseg.tables import breakdowns, detection, trust
 
 
 def main(scores: Sequence[Path], lesions: Sequence[Path], counted: Sequence[Path], models: Sequence[Path],

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg.tables import original_geometry, segmentation, typeset
 from mammoseg.files import read_csv, write_csv, write_text
+from mammoseg.tables import original_geometry, segmentation, typeset
 
 
 def main(results: Path, scores: Sequence[Path], models: Sequence[Path], baseline: Path, recipe: Mapping) -> None:

@@ -14,12 +14,12 @@ from mammoseg.errors import UserError
 from mammoseg.files import read_csv
 from mammoseg.keeping import Keeper
 from mammoseg.leakage import StopSign
-from mammoseg.training.lightning_module import Schedule
-from mammoseg.training.pack import open_pack
 from mammoseg.splits import refuse_overlap
 from mammoseg.study import BESIDE
 from mammoseg.time_left import time_left
 from mammoseg.training.fit import save_model, train_fold
+from mammoseg.training.lightning_module import Schedule
+from mammoseg.training.pack import open_pack
 
 FILES = ("model.safetensors", "model.json", "history.csv")
 

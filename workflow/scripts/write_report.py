@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mammoseg import __version__
-from mammoseg.tables import segmentation
 from mammoseg.files import read_csv
 from mammoseg.provenance import installed_versions
 from mammoseg.report import OF_AN_IMAGE, ReportFigure, StudyRecord, build_report
 from mammoseg.report.captions import CAPTIONS, TITLES
+from mammoseg.tables import segmentation
 
 
 def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: Path, work: Path, indexes: Sequence[Path],
@@ -30,7 +30,7 @@ def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: 
     folds = {
         m["name"]: [json.loads(p.read_text()) for p in models if p.parts[-3] == m["name"]] for m in config["models"]
     }
-    cases = {(s.parts[-3], s.stem): read_csv(s, tables.OF_A_CASE) for s in scores}
+    cases = {(s.parts[-3], s.stem): read_csv(s, segmentation.OF_A_CASE) for s in scores}
     require_mass = config["splits"]["require_mass"]
     build_report(
         StudyRecord(

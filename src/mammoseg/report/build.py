@@ -39,8 +39,8 @@ def render(study: StudyRecord) -> str:
     return environment.get_template("template.html").render(
         study=study,
         summary=content.summary(study),
-        results=result_groups(study.tables["segmentation"]),
-        tiles=tiles(study.tables["segmentation"], study.tables["baseline"]),
+        results=result_groups(study.tables["segmentation"], study.tables["intervals"]),
+        tiles=tiles(study.tables["segmentation"], study.tables["baseline"], study.tables["intervals"]),
         published=None if typeset.has_counterpart(study.tables["segmentation"]) else typeset.published_cells(),
         published_title=typeset.PUBLISHED_TITLE,
         contest=typeset.contest(study.tables["segmentation"], study.tables["baseline"]),
@@ -60,8 +60,9 @@ def render(study: StudyRecord) -> str:
     )
 
 
-def result_groups(rows: Iterable[Mapping]) -> list[dict]:
+def result_groups(rows: Iterable[Mapping], intervals: Iterable[Mapping]) -> list[dict]:
     """The segmentation table in groups of one data set and part, for display; the best Dice of a group is marked."""
+    of_dice = dice_intervals(intervals)
     groups: dict[tuple[str, str], list[Mapping]] = {}
     for row in rows:
         groups.setdefault((row["dataset"], row["part"]), []).append(row)
@@ -75,6 +76,7 @@ def result_groups(rows: Iterable[Mapping]) -> list[dict]:
                         k: typeset.plus_minus(row[f"{k}_mean"], row[f"{k}_sd"])
                         for k in ("dice", "iou", "published_dice", "published_iou")
                     },
+                    "interval": of_dice.get((dataset, part, row["model"]), ""),
                     "best": len(members) > 1 and row["dice_mean"] == max((m["dice_mean"] for m in members), key=float),
                 }
                 for row in members
@@ -84,8 +86,18 @@ def result_groups(rows: Iterable[Mapping]) -> list[dict]:
     ]
 
 
-def tiles(segmentation: Sequence[Mapping], baseline: Sequence[Mapping]) -> list[dict]:
+def dice_intervals(intervals: Iterable[Mapping]) -> dict[tuple[str, str, str], str]:
+    """(data set, part, model) → the interval of the mean Dice, as it is shown."""
+    return {
+        (r["dataset"], r["part"], r["model"]): f"{float(r['dice_low']):.3f} to {float(r['dice_high']):.3f}"
+        for r in intervals
+        if r["dice_low"]
+    }
+
+
+def tiles(segmentation: Sequence[Mapping], baseline: Sequence[Mapping], intervals: Iterable[Mapping]) -> list[dict]:
     """The few numbers at the top: the best Dice of each data set and part, and the brightness threshold's beside it."""
+    of_dice = dice_intervals(intervals)
     threshold = {(row["dataset"], row["part"]): row for row in baseline}
     found: dict[tuple[str, str], Mapping] = {}
     for row in segmentation:
@@ -97,6 +109,7 @@ def tiles(segmentation: Sequence[Mapping], baseline: Sequence[Mapping]) -> list[
             "label": f"{dataset}, {part.replace('_', ' ')}",
             "value": f"{float(row['dice_mean']):.3f}",
             "model": row["model"],
+            "interval": of_dice.get((dataset, part, row["model"]), ""),
             "threshold": f"{float(threshold[dataset, part]['dice_mean']):.3f}"
             if (dataset, part) in threshold
             else None,

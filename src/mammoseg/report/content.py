@@ -36,7 +36,7 @@ class StudyRecord:
     ----------
     title : str
     tables : mapping of str to rows
-        results/tables/<name>.csv: segmentation, baseline, costs, and those of `mammoseg.report.evidence`.
+        results/tables/<name>.csv: segmentation, intervals, baseline, costs, and those of `mammoseg.report.evidence`.
     notes, warnings : sequence of str
         From `tables.notes` and `tables.warnings`.
     models, datasets
