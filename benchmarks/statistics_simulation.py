@@ -95,7 +95,7 @@ def simulate(studies: int, patients: int, seed: int, resamples: int = 1999) -> d
 
 
 def differences_of_trainings(studies: int, patients: int, sd: float, seed: int) -> float:
-    """Share of the studies in which the paired test tells two networks apart that differ by the chance of their training alone."""
+    """Share of the studies in which the paired test tells two networks apart that differ by chance of training alone."""
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(studies):
