@@ -19,7 +19,7 @@ def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: 
          manifests: Sequence[Path], models: Sequence[Path], scores: Sequence[Path], figures: Sequence[Path],
          html: Path) -> None:  # fmt: skip
     """Write the report. An index lies in <dataset>/, beside its excluded.csv; other places as in the other scripts."""
-    by_name = {d: Path(index) for d, index in zip(recipe["datasets"], indexes, strict=True)}
+    by_name = {index.parent.name: index for index in indexes}
     waiting_shards = {(w["dataset"], w["unit"]) for w in read_csv(work) if w["role"] == "new"}
     unusable, waiting = defaultdict(list), set()
     for m in manifests:
@@ -30,7 +30,7 @@ def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: 
     folds = {
         m["name"]: [json.loads(p.read_text()) for p in models if p.parts[-3] == m["name"]] for m in config["models"]
     }
-    cases = {(s.parts[-3], s.stem): read_csv(s, tables.OF_A_CASE) for s in scores}
+    cases = {(s.parts[-3], s.stem): read_csv(s, segmentation.OF_A_CASE) for s in scores}
     require_mass = config["splits"]["require_mass"]
     build_report(
         StudyRecord(
