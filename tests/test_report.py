@@ -11,7 +11,7 @@ import pytest
 
 from mammoseg.report import ReportFigure, StudyRecord, build_report
 from mammoseg.report.build import tiles
-from mammoseg.report.content import cohort_rows, config_text, new_patients, summary, unused_rows
+from mammoseg.report.content import cohort_rows, config_text, methods_blocks, new_patients, summary, unused_rows
 from mammoseg.tables.segmentation import OF_A_CASE
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -161,6 +161,7 @@ def study(tmp_path):
             "seed": 2022,
         },
         "versions": {"torch": "2.14.1"},
+        "methods": "# Methods\n\n*A draft.*\n\n## Data\n\nOne image was “a\\_b”.\n\n- ethics;\n- funding.\n",
     }
 
     def record(**changes):
@@ -279,10 +280,17 @@ def test_files_not_used_are_counted_by_reason(study, page):
     assert "Every file was used." in page(study(excluded={}, unusable={})).text
 
 
+def test_the_methods_text_is_shown_with_its_headings_and_lists(study, page):
+    blocks = [("paragraph", ["A draft."]), ("heading", ["Data"]), ("paragraph", ["One image was “a_b”."])]
+    assert methods_blocks(study().methods) == [*blocks, ("list", ["ethics;", "funding."])]
+    text = page(study()).text
+    assert "Methods A draft. Data One image was “a_b”. ethics; funding. Configuration and versions" in text
+
+
 def test_a_study_without_holdout_normals_or_figures_is_still_a_page(study, page):
     nothing = {key: [] for key in ("baseline", "comparisons", "normal_images", "figures")}
     made = page(study(segmentation=[segmentation_row("out_of_fold")], **nothing))
-    assert {"results", "cohort", "unused", "costs", "config"} == made.ids
+    assert {"results", "cohort", "unused", "costs", "methods", "config"} == made.ids
     assert page(study(segmentation=[])).text.count("No image with a mass was scored.") == 1
 
 
@@ -354,6 +362,7 @@ def test_the_script_counts_each_data_set_by_its_own_index_whatever_their_order(t
     model = tmp_path / "models/m/fold0/model.json"
     model.parent.mkdir(parents=True)
     model.write_text(json.dumps(fold_record(1) | {"versions": {"torch": "1"}}))
+    (tmp_path / "methods.md").write_text("# Methods\n")
     main(
         {"models": [{"name": "m"}], "splits": {"require_mass": True}},
         {"datasets": {d: {"importer": d, "role": roles[d], "phantom": False} for d in sorted(people)}},
@@ -364,6 +373,7 @@ def test_the_script_counts_each_data_set_by_its_own_index_whatever_their_order(t
         [tmp_path / d / "png/s-0/manifest.csv" for d in people],
         [model],
         [tmp_path / d / "scores/m.csv" for d in people],
+        tmp_path / "methods.md",
         [],
         tmp_path / "report.html",
     )
