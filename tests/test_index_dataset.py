@@ -35,6 +35,13 @@ def test_a_release_that_is_not_the_whole_one_is_used_with_a_warning(release, cap
     assert (release / "results/inb/index.csv").exists()
 
 
+def test_it_says_how_many_images_have_a_mass(release, caplog):
+    said = index(release, caplog)
+    masses = [r["n_masses"] for r in read_csv(release / "results/inb/index.csv")]
+    assert "0" in masses
+    assert f"{len(masses)} images ({sum(n not in ('', '0') for n in masses)} with a mass) of 3 patients" in said
+
+
 def test_a_phantom_is_not_expected_to_be_whole(release, caplog):
     assert "differs" not in index(release, caplog, phantom={"seed": 1})
 

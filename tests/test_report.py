@@ -1,6 +1,7 @@
 """The report: one file, nothing from outside, all numbers in it, every text escaped."""
 
 import base64
+import json
 import re
 import shutil
 import subprocess
@@ -10,7 +11,8 @@ import pytest
 
 from mammoseg.report import ReportFigure, StudyRecord, build_report
 from mammoseg.report.build import tiles
-from mammoseg.report.content import cohort_rows, config_text, new_patients, summary, unused_rows
+from mammoseg.report.content import cohort_rows, config_text, methods_blocks, new_patients, summary, unused_rows
+from mammoseg.tables.segmentation import OF_A_CASE
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 SVG = "<svg xmlns='http://www.w3.org/2000/svg'/>"
@@ -169,6 +171,7 @@ def study(tmp_path):
             "seed": 2022,
         },
         "versions": {"torch": "2.14.1"},
+        "methods": "# Methods\n\n*A draft.*\n\n## Data\n\nOne image was “a\\_b”.\n\n- ethics;\n- funding.\n",
     }
 
     def record(**changes):
@@ -288,10 +291,17 @@ def test_files_not_used_are_counted_by_reason(study, page):
     assert "Every file was used." in page(study(excluded={}, unusable={})).text
 
 
+def test_the_methods_text_is_shown_with_its_headings_and_lists(study, page):
+    blocks = [("paragraph", ["A draft."]), ("heading", ["Data"]), ("paragraph", ["One image was “a_b”."])]
+    assert methods_blocks(study().methods) == [*blocks, ("list", ["ethics;", "funding."])]
+    text = page(study()).text
+    assert "Methods A draft. Data One image was “a_b”. ethics; funding. Configuration and versions" in text
+
+
 def test_a_study_without_holdout_normals_or_figures_is_still_a_page(study, page):
     nothing = {key: [] for key in ("baseline", "comparisons", "normal_images", "figures")}
     made = page(study(segmentation=[segmentation_row("out_of_fold")], **nothing))
-    assert {"results", "cohort", "unused", "costs", "config"} == made.ids
+    assert {"results", "cohort", "unused", "costs", "methods", "config"} == made.ids
     assert page(study(segmentation=[])).text.count("No image with a mass was scored.") == 1
 
 
@@ -340,3 +350,45 @@ def test_later_images_of_known_patients_are_counted_apart(study):
     assert "1 image of known patients arrived after the cohort was locked" in said
     assert "Trained and cross-validated on site-a (2 patients, 2 images, 1 with a mass)" in said
     assert "known patients" not in " ".join(summary(study()))
+
+
+def test_the_script_counts_each_data_set_by_its_own_index_whatever_their_order(tmp_path):
+    from write_report import main
+
+    from mammoseg.files import write_csv
+
+    people = {"oudsm": "p1", "inbreast": "q1"}  # in the config's order, which is not that of the alphabet
+    for dataset, patient in people.items():
+        write_csv(tmp_path / dataset / "index.csv", image("p1"), [image(patient)])
+        write_csv(tmp_path / dataset / "excluded.csv", ("file", "reason", "explanation"), [])
+        rows = [{"image_id": f"i-{patient}-1", "status": "ok", "explanation": ""}]
+        write_csv(tmp_path / dataset / "png/s-0/manifest.csv", rows[0], rows)
+        write_csv(tmp_path / dataset / "scores/m.csv", OF_A_CASE, [])
+    roles = {"oudsm": "train", "inbreast": "external"}
+    splits = [{"patient_id": p, "dataset": d, "role": roles[d], "fold": ""} for d, p in people.items()]
+    write_csv(tmp_path / "splits.csv", splits[0], splits)
+    write_csv(tmp_path / "work.csv", ("dataset", "unit", "role"), [])
+    tables = {name: tmp_path / f"{name}.csv" for name in ("segmentation", "baseline", "costs")}
+    for path in tables.values():
+        write_csv(path, ("dataset",), [])
+    model = tmp_path / "models/m/fold0/model.json"
+    model.parent.mkdir(parents=True)
+    model.write_text(json.dumps(fold_record(1) | {"versions": {"torch": "1"}}))
+    (tmp_path / "methods.md").write_text("# Methods\n")
+    main(
+        {"models": [{"name": "m"}], "splits": {"require_mass": True}},
+        {"datasets": {d: {"importer": d, "role": roles[d], "phantom": False} for d in sorted(people)}},
+        tables,
+        tmp_path / "splits.csv",
+        tmp_path / "work.csv",
+        [tmp_path / d / "index.csv" for d in people],
+        [tmp_path / d / "png/s-0/manifest.csv" for d in people],
+        [model],
+        [tmp_path / d / "scores/m.csv" for d in people],
+        tmp_path / "methods.md",
+        [],
+        tmp_path / "report.html",
+    )
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "Trained and cross-validated on oudsm (1 patient, 1 image, 1 with a mass)" in text
+    assert "External test: inbreast (1 patient, 1 image, 1 with a mass)" in text

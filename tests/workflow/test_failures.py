@@ -8,7 +8,8 @@ from mammoseg.files import read_csv
 
 BY_EXTERNAL_PIXELS = [
     "index_dataset", "assign_folds", "inject_voi_lut", "render_png", "check_leakage", "predict_ensemble", "score_cases", "score_threshold",
-    "summarise_scores", "compare_models", "summarise_evidence", "plot_evidence", "plot_cases", "plot_dice", "write_report",
+    "summarise_scores", "compare_models", "summarise_evidence", "plot_evidence", "plot_cases", "plot_dice",
+    "write_methods", "write_report",
 ]  # fmt: skip
 BY_TRAINING_PIXELS = ["render_png", "pack_training", "train_fold", "plot_training"]
 

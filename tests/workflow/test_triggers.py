@@ -20,11 +20,12 @@ BELOW = {
         "score_cases",
         "score_threshold",
         "plot_cases",
+        "write_methods",
         "write_report",
     ],
     "pack_training": ["train_fold"],
-    "check_leakage": ["train_fold", "summarise_scores", "compare_models", "summarise_evidence"],
-    "fetch_weights": ["train_fold"],
+    "check_leakage": ["train_fold", "summarise_scores", "compare_models", "summarise_evidence", "write_methods"],
+    "fetch_weights": ["train_fold", "write_methods"],
     "train_fold": [
         "predict_ensemble",
         "score_cases",
@@ -32,6 +33,7 @@ BELOW = {
         "compare_models",
         "summarise_evidence",
         "plot_training",
+        "write_methods",
         "write_report",
     ],
     "predict_ensemble": ["score_cases"],
@@ -51,6 +53,7 @@ BELOW = {
     "plot_cases": ["write_report"],
     "plot_dice": ["write_report"],
     "plot_training": ["write_report"],
+    "write_methods": ["write_report"],
 }
 """Which rules an artefact of a rule goes into, by an edge that is not ancient."""
 EVERYTHING = {"index_dataset", "assign_folds", *BELOW, *(r for below in BELOW.values() for r in below)}

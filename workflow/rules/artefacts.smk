@@ -22,6 +22,7 @@ TABLES = [
     "risk_coverage.csv",
     "costs.csv",
     "baseline.csv",
+    "methods.md",
     "summary.txt",
 ]
 REPORTED = [

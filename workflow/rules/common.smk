@@ -20,6 +20,7 @@ from mammoseg import fingerprint
 from mammoseg.acceptance import Accepted, to_accept
 from mammoseg.errors import UserError
 from mammoseg.listing import listing
+from mammoseg.methods_recipe import methods_recipe
 from mammoseg.records import read_records, record_of
 from mammoseg.study import Study
 

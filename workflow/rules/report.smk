@@ -111,6 +111,41 @@ rule plot_evidence:
         "../scripts/plot_evidence.py"
 
 
+rule write_methods:
+    input:
+        plan=planned,
+        checked=f"{R}/leakage/tested.json",
+        splits=ancient(f"{R}/splits.csv"),
+        indexes=ancient(expand(f"{R}/{{dataset}}/index.csv", dataset=DATASETS)),
+        excluded=ancient(expand(f"{R}/{{dataset}}/excluded.csv", dataset=DATASETS)),
+        manifests=lambda w: manifests(*DATASETS),
+        weights=expand(f"{R}/weights/{{weights}}.json", weights=STUDY.weights_names),
+        models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
+    output:
+        md=f"{R}/tables/methods.md",
+    log:
+        f"{R}/logs/write_methods.log",
+    benchmark:
+        f"{R}/benchmarks/write_methods.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        recipe=lambda w: stage(
+            "write_methods",
+            **methods_recipe(STUDY),
+            indexes={d: source(d, "index") for d in DATASETS},
+            roles=roles(*DATASETS),
+        ),
+    message:
+        "writing the Methods section"
+    script:
+        "../scripts/write_methods.py"
+
+
 rule write_report:
     input:
         plan=planned,
@@ -121,6 +156,7 @@ rule write_report:
         models=expand(f"{R}/models/{{model}}/fold{{fold}}/model.json", model=MODELS, fold=FOLDS),
         scores=expand(f"{R}/{{dataset}}/scores/{{model}}.csv", dataset=SCORED, model=MODELS),
         tables=expand(f"{R}/tables/{{table}}.csv", table=REPORTED),
+        methods=f"{R}/tables/methods.md",
         figures=figures("png", "svg"),
     output:
         html=report(f"{R}/report.html", caption="../report/report.rst", category="Report"),

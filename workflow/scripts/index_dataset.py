@@ -60,20 +60,18 @@ def main(dataset: DataSet, public: Path, private: Path, only_phantoms: bool, cod
 def say(dataset: DataSet, importer: Importer, index: Index) -> None:
     """What was found, and how it differs from what is known of the release."""
     reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(Counter(x.reason for x in index.excluded).items()))
-    masses = [r["n_masses"] for r in index.rows]
-    unknown = masses.count("")
+    found, unknown = counts(index), sum(r["n_masses"] == "" for r in index.rows)
     log.info(
         "%s: %d images (%d with a mass%s) of %d patients, %d files set aside%s; %d files were opened",
         dataset.name,
         len(index.rows),
-        len(masses) - unknown - masses.count("0"),
+        found["images with a mass"],
         f", {unknown} without a reference" if unknown else "",
         len({r["patient_id"] for r in index.rows}),
         len(index.excluded),
         f" ({reasons})" if reasons else "",
         index.opened,
     )
-    found = counts(index)
     if dataset.phantom or dataset.where:  # neither is a whole release
         return
     if other := {k: n for k, n in importer.expected.items() if found[k] != n}:

@@ -16,10 +16,10 @@ from mammoseg.tables import segmentation
 
 
 def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: Path, work: Path, indexes: Sequence[Path],
-         manifests: Sequence[Path], models: Sequence[Path], scores: Sequence[Path], figures: Sequence[Path],
+         manifests: Sequence[Path], models: Sequence[Path], scores: Sequence[Path], methods: Path, figures: Sequence[Path],
          html: Path) -> None:  # fmt: skip
     """Write the report. An index lies in <dataset>/, beside its excluded.csv; other places as in the other scripts."""
-    by_name = {d: Path(index) for d, index in zip(recipe["datasets"], indexes, strict=True)}
+    by_name = {index.parent.name: index for index in indexes}
     waiting_shards = {(w["dataset"], w["unit"]) for w in read_csv(work) if w["role"] == "new"}
     unusable, waiting = defaultdict(list), set()
     for m in manifests:
@@ -48,6 +48,7 @@ def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: 
             figures=[_figure(path) for path in figures],
             config=config,
             versions={**installed_versions(), **_trained_with(folds), "mammoseg": __version__},
+            methods=methods.read_text(encoding="utf-8"),
         ),
         html,
     )
@@ -76,6 +77,7 @@ if __name__ == "__main__":
             [Path(m) for m in given.manifests],
             [Path(m) for m in given.models],
             [Path(s) for s in given.scores],
+            Path(given.methods),
             [Path(f) for f in given.figures],
             Path(snakemake.output.html),
         )

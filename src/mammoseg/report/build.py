@@ -56,6 +56,7 @@ def render(study: StudyRecord) -> str:
         newcomers=content.new_patients(study),
         unused=content.unused_rows(study),
         folds=content.fold_rows(study.models),
+        methods=content.methods_blocks(study.methods),
         config=content.config_text(study.config),
     )
 

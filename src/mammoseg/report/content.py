@@ -1,6 +1,7 @@
 """What the report says: counts and sentences worked out from the study's files."""
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ class StudyRecord:
         The merged config.
     versions : mapping of str to str
         Package → version.
+    methods : str
+        results/tables/methods.md.
     """
 
     title: str
@@ -69,6 +72,7 @@ class StudyRecord:
     figures: Sequence[ReportFigure]
     config: Mapping
     versions: Mapping[str, str]
+    methods: str
 
 
 def summary(study: StudyRecord) -> list[str]:
@@ -169,6 +173,20 @@ def fold_rows(models: Models) -> list[dict]:
         for name, records in models.items()
         for k, record in enumerate(records)
     ]
+
+
+def methods_blocks(text: str) -> list[tuple[str, list[str]]]:
+    """The methods text, of `mammoseg.tables.methods`, block by block: ``heading``, ``list`` or ``paragraph``, and its texts."""
+    blocks = []
+    for block in text.strip().split("\n\n")[1:]:  # the first one is the title
+        plain = re.sub(r"\\(.)", r"\1", block.strip("*"))
+        if plain.startswith("## "):
+            blocks.append(("heading", [plain.removeprefix("## ")]))
+        elif plain.startswith("- "):
+            blocks.append(("list", [line.removeprefix("- ") for line in plain.splitlines()]))
+        else:
+            blocks.append(("paragraph", [plain]))
+    return blocks
 
 
 def config_text(config: Mapping) -> str:

@@ -1,0 +1,191 @@
+"""Evaluation, software and hardware, and what is left to the authors, in words."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from mammoseg.calibration import BINS, THRESHOLDS
+from mammoseg.lesions import RATES
+from mammoseg.metrics import TOLERANCES
+from mammoseg.tables.breakdowns import MIN_PATIENTS
+from mammoseg.tables.methods.prose import (
+    by_model,
+    counted,
+    distinct,
+    escaped,
+    listed,
+    number,
+    percent,
+    sentences,
+    spread,
+    was,
+)
+from mammoseg.tables.methods.study import MethodsStudy
+from mammoseg.time_left import duration
+
+PACKAGES = {
+    "python": "Python",
+    "torch": "PyTorch",
+    "lightning": "Lightning",
+    "segmentation-models-pytorch": "segmentation-models-pytorch",
+    "solt": "SOLT",
+    "pydicom": "pydicom",
+    "opencv-python-headless": "OpenCV",
+    "numpy": "NumPy",
+    "scipy": "SciPy",
+    "scikit-learn": "scikit-learn",
+    "snakemake": "Snakemake",
+}
+"""In the order in which they are named."""
+
+
+def evaluation(study: MethodsStudy) -> list[str]:
+    """Metrics, significance and uncertainty, robustness."""
+    return [
+        sentences(*_overlap(study)),
+        _detection(study.recipe["detection"]),
+        sentences(*_probabilities(study)),
+        sentences(*_statistics(study)),
+        _robustness(study.recipe["statistics"]["sizes_mm"]),
+    ]
+
+
+def _overlap(study: MethodsStudy) -> list[str]:
+    apart = study.require_mass
+    return [
+        "For each image the predicted mask P was compared with the reference R by the Dice coefficient, 2 |P ∩ R| / "
+        "(|P| + |R|), the intersection over union (IoU), |P ∩ R| / |P ∪ R|, precision, |P ∩ R| / |P|, and recall, "
+        "|P ∩ R| / |R|, on the square that the network sees.",
+        f"Values are given as mean ± sample SD over the images{' with a mass' if apart else ''}, by data set and partition; a "
+        "missed mass counts 0.",
+        "Images without a mass were evaluated apart, by specificity (the share of them without a predicted region) and false "
+        "positives per image."
+        if apart
+        else "",
+        "The same measures were taken in the pixels of the original image, onto which the probabilities were laid back by linear "
+        "interpolation, together with the 95th percentile of the Hausdorff distance and the average symmetric surface distance "
+        f"(both as medians) and the surface Dice at {listed(map(number, TOLERANCES))} mm.",
+    ]
+
+
+def _detection(detection: Mapping) -> str:
+    centre = " or its centre lay inside the mass" if detection["centre_inside"] else ""
+    return (
+        "Detection was judged by regions (8-connected): a predicted region found a mass where their IoU was at least "
+        f"{number(detection['min_iou'])}{centre}; a region that found none was a false positive. Sensitivity is given at the "
+        "threshold and, from the free-response operating characteristic (FROC; a region's score is its mean probability), at "
+        f"{listed(map(number, RATES))} false positives per image."
+    )
+
+
+def _probabilities(study: MethodsStudy) -> list[str]:
+    return [
+        f"Calibration was measured by the expected calibration error over the pixels of all scored images ({BINS} bins).",
+        "The disagreement of an ensemble's folds (1 − the mean Dice between their masks) was judged as a warning of failures, by "
+        "the area under the curve of risk (1 − Dice) against coverage."
+        if study.tested
+        else "",
+        "As a baseline, the best brightness threshold was scored: of all 8-bit grey values, and of shares of the brightest "
+        "pixels of the breast up to 50%, the one with the highest mean Dice on the training part.",
+    ]
+
+
+def _statistics(study: MethodsStudy) -> list[str]:
+    s, several = study.recipe["statistics"], len(study.models) > 1
+    alpha = f"The level of significance was {number(s['alpha'])}."
+    return [
+        "Intervals and tests were of Dice or sensitivity, with the patient as their unit, since images of one patient are "
+        "alike. "
+        f"Confidence intervals ({percent(1 - s['alpha'])}) are bias-corrected and accelerated bootstrap intervals (BCa) from "
+        f"{number(s['resamples'])} draws of patients with all their images, expanded for small numbers of patients.",
+        "Every pair of networks was compared on the images that both were scored on: by the difference of the mean Dice with "
+        "such an interval; by Wilcoxon's signed-rank test of the patients' mean differences, two-sided, corrected by Holm's "
+        "method over the pairs of a data set and partition; and, lest a difference that is not significant be taken for "
+        f"equality, by two one-sided t tests (TOST) of equivalence within ±{number(s['margin'])} Dice. Pairs that differ in "
+        "nothing but the encoder, the decoder or what the encoder started from were also taken together, one test for each "
+        "question, without correction."
+        if several
+        else "",
+        "Ensembles were compared with their single folds by the same interval and test." if study.tested else "",
+        alpha if several or study.tested else "",
+        "The variance of Dice was divided among patients, folds and, where networks differ in their seed alone, seeds "
+        "(Henderson's method I)."
+        if study.tested
+        else "",
+    ]
+
+
+def _robustness(sizes_mm: Sequence[float]) -> str:
+    limits = f"{'limit' if len(sizes_mm) == 1 else 'limits'} at {listed(map(number, sizes_mm))} mm"
+    return (
+        f"For robustness, Dice was broken down by the diameter of the largest mass ({limits}), view, laterality, fold, and what "
+        "a release says of an image, such as density, BI-RADS or pathology; groups of fewer than "
+        f"{MIN_PATIENTS} patients are not shown. The threshold was varied from {number(THRESHOLDS[0])} to "
+        f"{number(THRESHOLDS[-1])} on the training part, for information only. No method of explanation was applied."
+    )
+
+
+def software(study: MethodsStudy) -> list[str]:
+    """Versions, hardware, time."""
+    return [_versions(study), sentences(*_hardware(study))]
+
+
+def _versions(study: MethodsStudy) -> str:
+    of_all = (study.versions, *(r["versions"] for r in study.records))
+    used = {package: distinct(v[package] for v in of_all if package in v) for package in ("mammoseg", *PACKAGES)}
+    commits = distinct(r["commit"] for r in study.records if r["commit"])
+    made = [f"{c.removesuffix('-dirty')[:12]}{' with local changes' if c.endswith('-dirty') else ''}" for c in commits]
+    trained = f" (networks trained at commit {listed(made)})" if made else ""
+    others = listed(f"{name} {listed(used[package])}" for package, name in PACKAGES.items() if used[package])
+    return (
+        f"The study was run by mammoseg {listed(used['mammoseg'])}{trained}, whose default settings follow Isosalo et al. (Proc. "
+        f"SPIE 12037, 2022, doi 10.1117/12.2628190), on {others}."
+    )
+
+
+def _hardware(study: MethodsStudy) -> list[str]:
+    machines = {
+        name: listed(distinct(_machine(m) for fold in folds for m in fold["hardware"]))
+        for name, folds in study.models.items()
+    }
+    systems = distinct(m["system"] for r in study.records for m in r["hardware"])
+    gpu = " GPU" if any("gpu" in m for r in study.records for m in r["hardware"]) else ""
+    resumed = sum(r["cost"]["resumed"] > 0 for r in study.records)
+    seconds = math.fsum(r["cost"]["seconds"] for r in study.records)
+    peak = spread((r["cost"]["peak_memory_mb"] / 1000 for r in study.records), 1)
+    return [
+        f"Each network was trained on {by_model(machines)}, under {listed(systems)}.",
+        f"Training took {duration(seconds)}, summed over all {len(study.records)} trainings, with a peak of {peak} GB of{gpu} "
+        "memory each.",
+        f"Of these, {resumed} {was(resumed)} broken off and taken up again after the last finished epoch."
+        if resumed
+        else "",
+    ]
+
+
+def _machine(machine: Mapping) -> str:
+    """One of the machines of a training."""
+    if "gpu" in machine:
+        memory = f"{number(round(machine['gpu_memory_mb'] / 1000))} GB"
+        return f"one {escaped(machine['gpu'])} ({memory}; CUDA {machine['cuda']}, cuDNN {machine['cudnn']})"
+    return f"{counted(machine['threads'], 'core')} of a CPU ({escaped(machine['processor'] or 'name unknown')})"
+
+
+def to_be_written(study: MethodsStudy) -> list[str]:
+    """What no file of the study tells, as a list."""
+    about_patients = [
+        "ethics approval, and consent or its waiver;",
+        "where, when and from whom the images were collected, prospectively or retrospectively; each archive's criteria of "
+        "inclusion; age and other characteristics of the patients;",
+        "mammography systems and acquisition; de-identification before the images came into this study;",
+        "who drew the reference outlines, with which qualification and tool, and how far readers agree;",
+    ]
+    points = [
+        *(["a study of patients: phantoms only show that the method runs;"] if study.only_phantoms else about_patients),
+        "intended use, and the rationale of the sample size;",
+        "how settings were chosen, and which others were tried; whether the cohort was extended after it was first drawn (who "
+        "joins later is assigned by pseudonym to the holdout, or else to the smallest fold);",
+        "registration, and where the protocol can be read;",
+        "funding, the funders' role, and competing interests;",
+        "where data, code and trained networks can be had.",
+    ]
+    return ["\n".join(f"- {point}" for point in points)]
