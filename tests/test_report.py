@@ -368,7 +368,7 @@ def test_the_script_counts_each_data_set_by_its_own_index_whatever_their_order(t
     splits = [{"patient_id": p, "dataset": d, "role": roles[d], "fold": ""} for d, p in people.items()]
     write_csv(tmp_path / "splits.csv", splits[0], splits)
     write_csv(tmp_path / "work.csv", ("dataset", "unit", "role"), [])
-    tables = {name: tmp_path / f"{name}.csv" for name in ("segmentation", "baseline", "costs")}
+    tables = {name: tmp_path / f"{name}.csv" for name in ("segmentation", "intervals", "baseline", "costs")}
     for path in tables.values():
         write_csv(path, ("dataset",), [])
     model = tmp_path / "models/m/fold0/model.json"

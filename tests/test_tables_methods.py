@@ -527,7 +527,7 @@ def test_statistics_and_detection(small):
     assert "from 1,999 draws of patients" in text
     assert "equivalence within ±0.03 Dice" in text
     assert "The level of significance was 0.1." in text
-    assert "(limit at 15 mm)" in text
+    assert "(limit at 15 mm;" in text
     assert "their IoU was at least 0.3; a region" in text
     is_sound(text)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from mammoseg.calibration import BINS, THRESHOLDS
 from mammoseg.lesions import RATES
 from mammoseg.metrics import TOLERANCES
+from mammoseg.statistics import FEWEST_PATIENTS
 from mammoseg.tables.breakdowns import MIN_PATIENTS
 from mammoseg.tables.methods.prose import (
     by_model,
@@ -79,7 +80,8 @@ def _detection(detection: Mapping) -> str:
 
 def _probabilities(study: MethodsStudy) -> list[str]:
     return [
-        f"Calibration was measured by the expected calibration error over the pixels of all scored images ({BINS} bins).",
+        f"Calibration was measured by the expected calibration error over the pixels of all scored images ({BINS} bins; padding "
+        "left out).",
         "The disagreement of an ensemble's folds (1 − the mean Dice between their masks) was judged as a warning of failures, by "
         "the area under the curve of risk (1 − Dice) against coverage."
         if study.tested
@@ -93,22 +95,28 @@ def _statistics(study: MethodsStudy) -> list[str]:
     s, several = study.recipe["statistics"], len(study.models) > 1
     alpha = f"The level of significance was {number(s['alpha'])}."
     return [
-        "Intervals and tests were of Dice or sensitivity, with the patient as their unit, since images of one patient are "
-        "alike. "
-        f"Confidence intervals ({percent(1 - s['alpha'])}) are bias-corrected and accelerated bootstrap intervals (BCa) from "
-        f"{number(s['resamples'])} draws of patients with all their images, expanded for small numbers of patients.",
-        "Every pair of networks was compared on the images that both were scored on: by the difference of the mean Dice with "
-        "such an interval; by Wilcoxon's signed-rank test of the patients' mean differences, two-sided, corrected by Holm's "
-        "method over the pairs of a data set and partition; and, lest a difference that is not significant be taken for "
-        f"equality, by two one-sided t tests (TOST) of equivalence within ±{number(s['margin'])} Dice. Pairs that differ in "
-        "nothing but the encoder, the decoder or what the encoder started from were also taken together, one test for each "
-        "question, without correction."
+        "The patient was the unit of all intervals and tests, since images of one patient are alike. Confidence intervals "
+        f"({percent(1 - s['alpha'])}) of the mean Dice and IoU are bias-corrected and accelerated bootstrap intervals (BCa) from "
+        f"{number(s['resamples'])} draws of patients with all their images, expanded for small numbers of patients. Those of "
+        f"sensitivity{' and specificity' if study.require_mass else ''} are exact (Clopper and Pearson), for as many independent "
+        "observations as the patients were worth (Korn and Graubard). No interval is given for fewer than "
+        f"{FEWEST_PATIENTS} patients.",
+        "Every pair of networks was compared on the images with a mass that both were scored on: by the difference of the mean "
+        "Dice with such an interval; by Wilcoxon's signed-rank test of the patients' mean differences, two-sided, corrected by "
+        "Holm's method over the pairs of a data set and partition; and, lest a difference that is not significant be taken for "
+        f"equality, by two one-sided t tests (TOST) of equivalence within ±{number(s['margin'])} Dice, not corrected. One "
+        "network was called better only where test and interval pointed the same way. Pairs that differ in nothing but the "
+        "encoder, the decoder or what the encoder started from were also taken together, one comparison for each question, "
+        "corrected over the questions. All this concerns the networks as they were trained: how far the same networks would "
+        "differ, trained once more, is not in the intervals."
         if several
         else "",
-        "Ensembles were compared with their single folds by the same interval and test." if study.tested else "",
+        "Ensembles were compared with their single folds by the same interval and test, corrected over the models."
+        if study.tested
+        else "",
         alpha if several or study.tested else "",
-        "The variance of Dice was divided among patients, folds and, where networks differ in their seed alone, seeds "
-        "(Henderson's method I)."
+        "The variance of the single folds' Dice was divided among patients, images and folds and, where networks differ in their "
+        "seed alone, seeds and trainings (Henderson's method I)."
         if study.tested
         else "",
     ]
@@ -117,8 +125,9 @@ def _statistics(study: MethodsStudy) -> list[str]:
 def _robustness(sizes_mm: Sequence[float]) -> str:
     limits = f"{'limit' if len(sizes_mm) == 1 else 'limits'} at {listed(map(number, sizes_mm))} mm"
     return (
-        f"For robustness, Dice was broken down by the diameter of the largest mass ({limits}), view, laterality, fold, and what "
-        "a release says of an image, such as density, BI-RADS or pathology; groups of fewer than "
+        f"For robustness, Dice was broken down by the diameter of the largest mass ({limits}; where the pixel spacing was "
+        "unknown by that of all masses in pixels of the network's square), view, laterality, fold, and what a release says of an "
+        "image, such as density, BI-RADS or pathology; groups of fewer than "
         f"{MIN_PATIENTS} patients are not shown. The threshold was varied from {number(THRESHOLDS[0])} to "
         f"{number(THRESHOLDS[-1])} on the training part, for information only. No method of explanation was applied."
     )
