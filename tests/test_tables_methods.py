@@ -137,7 +137,7 @@ class Small:
                         "validation": people["a" if fold == 0 else "b"],
                     },
                     "versions": self.versions,
-                    "commit": self.commit,
+                    "commit": self.commit[str(fold)] if isinstance(self.commit, dict) else self.commit,
                 }
                 for fold in (0, 1)
             ]
@@ -460,7 +460,7 @@ def test_losses_and_the_choice_of_the_epoch(small):
     assert "the soft Jaccard index from sums over the image, averaged over images; ω was 0.5." in text
     assert "averaged over images; α was 0.7, κ was 0.75. The fractions were kept defined by ε = 1 × 10⁻⁶." in text
     assert (
-        "of the epochs of the last loss, since losses of different kinds cannot be compared: one of the epochs 7 to 9."
+        "among the epochs of the last loss, since losses of different kinds cannot be compared: one of the epochs 7 to 9."
         in text
     )
     assert "on whom the network was not trained, but on whom its epoch was chosen" in text
@@ -549,6 +549,8 @@ def test_software_hardware_and_time(small):
     assert "trained on one Some GPU (24 GB; CUDA 12.4, cuDNN 90100), under" in text
     assert "1.5 GB of GPU memory each. Of these, 8 were broken off" in text
     assert "computed in mixed precision (bfloat16, losses in 32 bits)" in text
+    small.commit = {"0": "0123456789abcdef0123", "1": "fedcba98765432100123"}
+    assert "commits 0123456789ab and fedcba987654)" in small.text()
     small.commit = None
     assert "commit" not in small.text()
 

@@ -143,7 +143,7 @@ def _versions(study: MethodsStudy) -> str:
     used = {package: distinct(v[package] for v in of_all if package in v) for package in ("mammoseg", *PACKAGES)}
     commits = distinct(r["commit"] for r in study.records if r["commit"])
     made = [f"{c.removesuffix('-dirty')[:12]}{' with local changes' if c.endswith('-dirty') else ''}" for c in commits]
-    trained = f" (networks trained at commit {listed(made)})" if made else ""
+    trained = f" (networks trained at commit{'s' * (len(made) > 1)} {listed(made)})" if made else ""
     others = listed(f"{name} {listed(used[package])}" for package, name in PACKAGES.items() if used[package])
     return (
         f"The study was run by mammoseg {listed(used['mammoseg'])}{trained}, whose default settings follow Isosalo et al. (Proc. "

@@ -17,7 +17,7 @@ IN_FULL = {
     "unet": "The U-Net decoder had 6 steps, each a twofold enlargement (nearest neighbour) and 2 convolutions (3 × 3, batch "
     "normalisation, ReLU), and took in the encoder's features of all 5 levels; a spatial dropout of 0.2 and a 1 × 1 "
     "convolution followed.",
-    "fpn": "The FPN decoder made of 4 levels of the encoder's features a pyramid of 256 channels, from which branches of 128 "
+    "fpn": "The FPN decoder turned 4 levels of the encoder's features into a pyramid of 256 channels, from which branches of 128 "
     "channels each were enlarged to the finest of these levels and concatenated; a 3 × 3 convolution, a spatial dropout of "
     "0.2, a 1 × 1 convolution and bilinear enlargement followed.",
 }
@@ -266,7 +266,7 @@ def _choice_of_epoch(study: MethodsStudy) -> list[str]:
     return [
         "After every epoch the loss was computed on the fold's validation images, without augmentation. The network of the epoch "
         "with the lowest such loss was kept"
-        + (", of the epochs of the last loss, since losses of different kinds cannot be compared: " if two else ": ")
+        + (", among the epochs of the last loss, since losses of different kinds cannot be compared: " if two else ": ")
         + (f"epoch {best[0]} in every training." if len(best) == 1 else f"one of the epochs {spread(best)}."),
         "Out-of-fold predictions are therefore of patients on whom the network was not trained, but on whom its epoch was "
         "chosen; they may be somewhat optimistic.",
