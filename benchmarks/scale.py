@@ -136,6 +136,9 @@ def write_results(results: Path) -> None:
     write_text(results / "pack/pack.json", "{}")
     people = [r for r in read_csv(results / "splits.csv") if r["role"] == "train"]
     state = build_model(encoder="resnet22_gmic", decoder="unet").state_dict()
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    recipe = {k: config[k] for k in ("training", "augmentation", "normalisation", "seed")}
+    machine = {"system": "none", "processor": "none", "cores": 1, "threads": 1, "precision": "32-true", "from_epoch": 1}
     for name in MODELS:
         spec = {"name": name, "encoder": "resnet22_gmic", "decoder": "unet", "weights": "random", "stem": "dense"}
         for k in range(FOLDS):
@@ -144,9 +147,9 @@ def write_results(results: Path) -> None:
                 for w in ("training", "validation")
             }
             facts = {
-                "model": spec, "weights_used": "random", "recipe": {}, "normalisation": {"mean": 0.5, "sd": 0.2}, "best_epoch": 1,
+                "model": spec, "weights_used": "random", "recipe": {"model": spec, **recipe}, "normalisation": {"mean": 0.5, "sd": 0.2}, "best_epoch": 1,
                 "parameters": {"encoder": 1, "decoder": 1, "total": 2}, "cell": 1, "patients": parts, "fingerprint": "x",
-                "cost": {"seconds": 1, "peak_memory_mb": 1, "device": "cpu"},
+                "cost": {"seconds": 1, "peak_memory_mb": 1, "device": "cpu", "resumed": 0}, "hardware": [machine],
             }  # fmt: skip
             epoch = {
                 "epoch": 1,
@@ -188,8 +191,8 @@ def write_results(results: Path) -> None:
         )
         table = results / f"big/scores/{name}.csv"
         memory = table.with_name(f".{name}.csv")
-        recipe = {"threshold": 0.5, "min_iou": 0.2, "centre_inside": True}
-        scoring.score_cases(folder / "manifest.csv", manifests, recipe, 1, FOLDS, codes["score_cases"], memory)
+        scored = {"threshold": 0.5, "min_iou": 0.2, "centre_inside": True}
+        scoring.score_cases(folder / "manifest.csv", manifests, scored, 1, FOLDS, codes["score_cases"], memory)
         scoring.write_outputs(memory, table, results / f"big/lesions/{name}.csv", results / f"big/trust/{name}.json")
     row = {"dataset": "big", "part": "holdout", "family": "grey", "value": 1, "n_images": 1, "n_patients": 1}
     row |= {"dice_mean": 0.3, "dice_sd": 0.1, "iou_mean": 0.2, "iou_sd": 0.1}
