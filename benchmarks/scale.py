@@ -147,7 +147,8 @@ def write_results(results: Path) -> None:
                 for w in ("training", "validation")
             }
             facts = {
-                "model": spec, "weights_used": "random", "recipe": {"model": spec, **recipe}, "normalisation": {"mean": 0.5, "sd": 0.2}, "best_epoch": 1,
+                "model": spec, "weights_used": "random", "recipe": {"model": spec, **recipe}, "best_epoch": 1,
+                "normalisation": {"mean": 0.5, "sd": 0.2},
                 "parameters": {"encoder": 1, "decoder": 1, "total": 2}, "cell": 1, "patients": parts, "fingerprint": "x",
                 "cost": {"seconds": 1, "peak_memory_mb": 1, "device": "cpu", "resumed": 0}, "hardware": [machine],
             }  # fmt: skip
