@@ -167,7 +167,12 @@ def write_results(results: Path) -> None:
     prediction.read_image = lambda path, image_id: np.zeros((1, 1), np.uint8)
     prediction.write_png = lambda path, _: (os.symlink(chance, path), sha[chance])[1]
     shown = prediction.images_to_predict(manifests, read_csv(results / "splits.csv"), "big")
-    scores = dict.fromkeys(scoring.SCORES, 0.8) | {"predicted_regions": 1, "dice_of_folds": "", "fold_disagreement": ""}
+    scores = dict.fromkeys(scoring.SCORES, 0.8) | {
+        "reference_pixels": 64,
+        "predicted_regions": 1,
+        "dice_of_folds": "",
+        "fold_disagreement": "",
+    }
     scores |= {
         "lesions": '[["mass", 64, 0.9, 0.8, 0.8]]',
         "bins": "[[0, 4096, 1000000, 64]]",
