@@ -12,6 +12,7 @@ import pytest
 from mammoseg.report import ReportFigure, StudyRecord, build_report
 from mammoseg.report.build import tiles
 from mammoseg.report.content import cohort_rows, config_text, methods_blocks, new_patients, summary, unused_rows
+from mammoseg.report.evidence import _with_intervals, evidence_tables
 from mammoseg.tables.segmentation import OF_A_CASE
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -197,6 +198,23 @@ def test_means_and_comparisons_are_told_with_interval_and_verdict(study, page):
     assert "-0.010 to +0.090" in text
     assert "m<1> is better" in text
     assert "Do the models differ?" not in page(study(comparisons=[])).text
+
+
+def test_tables_of_evidence_leave_out_what_no_row_has_and_join_the_specificitys_interval():
+    of = {"dataset": "d", "part": "holdout", "model": "m"}
+    components = [
+        {"dataset": "d", "part": "holdout", "models": "m", "component": c, "sd": "0.1"}
+        for c in ("patient", "fold", "residual")
+    ]
+    normal = [of | {"n_images": "9", "n_patients": "8", "specificity": "0.3", "false_positives_per_image": "1.5"}]
+    found = [of | {"specificity_low": "0.1", "specificity_high": "0.6"}, of | {"part": "external"}]
+    shown = {t.id: t for t in evidence_tables({"variance_components": components, "normal_images": normal})}
+    assert shown["variance_components"].headings[2:] == ["Models", "Between patients", "Between folds", "Residual"]
+    assert "Interval" not in shown["normal_images"].headings
+    (table,) = evidence_tables({"normal_images": [*normal, normal[0] | {"dataset": "other"}], "detection": found[:0]})
+    assert "Interval" not in table.headings
+    rows = _with_intervals([*normal, normal[0] | {"dataset": "other"}], found)
+    assert [(r["specificity_low"], r["specificity_high"]) for r in rows] == [("0.1", "0.6"), ("", "")]
 
 
 def test_one_file_needs_nothing_else(study, page):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from mammoseg.tables.comparisons import TRAINED, p_in_words
 
@@ -28,12 +29,18 @@ def evidence_tables(tables: Mapping[str, Rows]) -> list[ShownTable]:
     tables : mapping of str to rows
         answers, comparisons, ensembles, variance_components, original_geometry, detection, normal_images, trust.
     """
-    tables = {**tables, "variance_components": _by_models(tables.get("variance_components", ()))}
-    return [
-        ShownTable(id, title, note, list(columns), _cells(tables[id], columns), _numbers(tables[id], columns))
-        for id, (title, note, columns) in SHOWN.items()
-        if tables.get(id)
-    ]
+    tables = {
+        **tables,
+        "variance_components": _by_models(tables.get("variance_components", ())),
+        "normal_images": _with_intervals(tables.get("normal_images", ()), tables.get("detection", ())),
+    }
+    shown = []
+    for id, (title, note, columns) in SHOWN.items():
+        if rows := tables.get(id):
+            # A column in which no row has anything (no seeds, no pixel spacing) says nothing.
+            columns = {name: show for name, show in columns.items() if any(map(show, rows))}
+            shown.append(ShownTable(id, title, note, list(columns), _cells(rows, columns), _numbers(rows, columns)))
+    return shown
 
 
 def _by_models(rows: Rows) -> list[dict]:
@@ -48,6 +55,14 @@ def _by_models(rows: Rows) -> list[dict]:
         )
         own[row["component"]] = row["sd"]
     return list(found.values())
+
+
+def _with_intervals(normal_images: Rows, detection: Rows) -> list[dict]:
+    """Images without a mass, with the interval of the specificity, which stands in the table of detection."""
+    key = itemgetter("dataset", "part", "model")
+    found = {key(row): row for row in detection}
+    limits = ("specificity_low", "specificity_high")
+    return [{**row, **{k: found.get(key(row), {}).get(k, "") for k in limits}} for row in normal_images]
 
 
 def _cells(rows: Rows, columns: Mapping[str, Callable[[Mapping], str]]) -> list[list[str]]:
@@ -183,8 +198,8 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
     "detection": (
         "Are the masses found?",
         "A mass is found by a connected region of the prediction, by the rule of the config's section detection; "
-        "sensitivity and specificity (images without a mass in which nothing is marked) with exact intervals for as many "
-        "observations as the patients are worth; false positives per image over all images, with and without a mass. "
+        "sensitivity with an exact interval for as many observations as the patients are worth; false positives per image "
+        "over all images, with and without a mass. "
         "At 0.25 … 2: the highest sensitivity at so many false positives per image. The last two columns leave out missed"
         " masses, or all that lies outside the reference's box: for comparison with publications that do so, and for "
         "nothing else.",
@@ -194,8 +209,6 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
             "Sensitivity": _number("sensitivity"),
             "Interval": _interval("sensitivity_low", "sensitivity_high"),
             "Images with a mass found": _number("image_sensitivity"),
-            "Specificity": _number("specificity"),
-            "Interval of the specificity": _interval("specificity_low", "specificity_high"),
             "False positives per image": _number("false_positives_per_image", 2),
             "at 0.25": _number("sensitivity_at_0.25"),
             "0.5": _number("sensitivity_at_0.5"),
@@ -208,13 +221,14 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
     ),
     "normal_images": (
         "Images without a mass",
-        "Scored apart, never in a mean Dice. Specificity: share of these images without a predicted region. A false "
-        "positive is a predicted region.",
+        "Scored apart, never in a mean Dice. Specificity: share of these images without a predicted region, with an exact "
+        "interval for as many observations as the patients are worth. A false positive is a predicted region.",
         {
             **OF_MODEL,
             "Images": _text("n_images"),
             "Patients": _text("n_patients"),
             "Specificity": _number("specificity"),
+            "Interval": _interval("specificity_low", "specificity_high"),
             "False positives per image": _number("false_positives_per_image", 2),
         },
     ),
