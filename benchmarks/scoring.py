@@ -135,7 +135,7 @@ def statistics(folder: Path, times: int, models: int) -> None:
     timed("ensembles", questions.ensemble_rows, *given)
     timed("components of variance", questions.variance_rows, *given[:-1])
     extras = {"site": {r["image_id"]: {"pathology": ("benign", "malignant")[len(r["patient_id"]) % 2]} for r in rows}}
-    timed("breakdowns", breakdowns.breakdown_rows, scores, specs, DATASETS, extras, {}, STATISTICS)
+    timed("breakdowns", breakdowns.breakdown_rows, scores, specs, DATASETS, extras, {}, {**STATISTICS, "side": 512})
     of_models = dict.fromkeys(scores, lesions)
     timed("detection", detection.detection_rows, scores, of_models, specs, DATASETS, STATISTICS)
     timed("trust", trust.trust_rows, scores, dict.fromkeys(scores, counted), specs, DATASETS)

@@ -6,7 +6,7 @@ import pytest
 from mammoseg.statistics import mean_interval
 from mammoseg.tables.breakdowns import COLUMNS, breakdown_rows, size_group
 
-RECIPE = {"alpha": 0.05, "resamples": 999, "seed": 1, "sizes_mm": [10, 20]}
+RECIPE = {"alpha": 0.05, "resamples": 999, "seed": 1, "sizes_mm": [10, 20], "side": 500}
 MODELS = {"m": [{"model": {"name": "m"}}]}
 DATASETS = {"site": {"importer": "manifest", "role": "train", "phantom": False}}
 
@@ -70,12 +70,12 @@ def test_sizes(size, group):
 
 
 def test_without_a_pixel_spacing_sizes_are_on_the_square():
-    # Diameters 2 sqrt(n / pi): 314 pixels 19.995, 315 pixels 20.027, 1256 39.99, 1257 40.006.
+    # Diameters 2 sqrt(n / pi): 314 pixels 19.995, 315 pixels 20.027, 1256 39.99, 1257 40.006; of 500 pixels 4 % are 20.
     pixels = ["314"] * 6 + ["315"] * 3 + ["1256"] * 3 + ["1257"] * 5
     cases = [case(k, largest_mass_mm="", reference_pixels=n, laterality="L") for k, n in enumerate(pixels)]
     found = [(r["by"], r["group"], r["n_images"]) for r in rows(cases)]
     assert found == [
-        ("mass on the square", "below 20 px", 6), ("mass on the square", "20 to 40 px", 6), ("mass on the square", "40 px and more", 5),
+        ("mass on the square", "below 4 %", 6), ("mass on the square", "4 to 8 %", 6), ("mass on the square", "8 % and more", 5),
     ]  # fmt: skip
 
 

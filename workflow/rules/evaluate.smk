@@ -163,6 +163,7 @@ rule summarise_evidence:
     params:
         recipe=lambda w: stage(
             "summarise_evidence",
+            side=STUDY.image["side"],
             datasets=STUDY.dataset_facts(SCORED),
             models=MODELS,
             indexes={d: source(d, "index") for d in SCORED},

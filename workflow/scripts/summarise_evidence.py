@@ -24,7 +24,7 @@ def main(scores: Sequence[Path], lesions: Sequence[Path], counted: Sequence[Path
 
     fold_of = {(r["dataset"], r["patient_id"]): r["fold"] for r in stream_csv(splits)}
     extras = {index.parent.name: _extras(index, cases) for index in indexes}
-    rows = breakdowns.breakdown_rows(cases, *study, extras, fold_of, recipe["statistics"])
+    rows = breakdowns.breakdown_rows(cases, *study, extras, fold_of, {**recipe["statistics"], "side": recipe["side"]})
     write_csv(folder / "breakdowns.csv", breakdowns.COLUMNS, rows)
 
     found = {(x.parts[-3], x.stem): read_csv(x) for x in lesions}

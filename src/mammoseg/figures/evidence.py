@@ -50,7 +50,7 @@ def differences(rows: Rows) -> Figure:
         axes[-1].set_xlabel("difference of the mean Dice")
         handles = [
             Line2D([], [], color=CYCLE[1], marker="o", markersize=4, label="one is better"),
-            Line2D([], [], color=CYCLE[0], marker="o", markersize=4, label="neither is"),
+            Line2D([], [], color=CYCLE[0], marker="o", markersize=4, label="not shown that one is"),
             Patch(facecolor=SHADE, label=f"within the margin, ±{float(rows[0]['margin']):g}"),
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=3)

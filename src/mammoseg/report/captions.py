@@ -24,7 +24,7 @@ CAPTIONS = {
     "that was not trained on it, elsewhere by the ensemble.",
     "sizes": "Mean Dice of the images with a mass, by the diameter of a disc of the largest mass's area, with "
     "bootstrap intervals over patients; groups of fewer than five patients are left out. Without a pixel spacing by the "
-    "diameter of all masses in pixels (px) of the square. Dotted: the Dice that the reference keeps through the square.",
+    "diameter of all masses in % of the square's side. Dotted: the Dice that the reference keeps through the square.",
     "groups": "Mean Dice of the images with a mass by what is known of them, with bootstrap intervals over "
     "patients; groups of fewer than five patients are left out.",
     "froc": "Share of the masses that are found against false positives per image, over all images, with and "

@@ -23,9 +23,9 @@ MOST_VALUES = 12
 """A column with more values than this is a measurement or a name, not a grouping."""
 SIZE = "largest mass"
 ON_SQUARE = "mass on the square"
-"""Size where no pixel spacing is known: diameter, in pixels of the network's square, of a disc as large as an image's masses."""
-SIZES_PIXELS = (20.0, 40.0)
-"""Limits of its groups: on a square of 512 pixels some 9 and 18 mm of a mammogram of 23 cm."""
+"""Size where no pixel spacing is known: diameter of a disc as large as an image's masses, in % of the side of the square."""
+SIZES_PERCENT = (4.0, 8.0)
+"""Limits of its groups: some 10 and 20 mm of a mammogram of 24 cm."""
 
 Extras = Mapping[str, Mapping[str, Mapping[str, str]]]
 """Data set → image_id → further columns of its index (``birads``, ``pathology``, …)."""
@@ -47,12 +47,12 @@ def breakdown_rows(
     extras, folds
         As `Extras`, `Folds`.
     recipe : mapping
-        Config `statistics`, and ``seed``.
+        Config `statistics`, ``seed``, and ``side`` of the square.
     """
     rows = []
     for dataset, part, model, cases in groups(scores, models, datasets):
         cases = [c for c in cases if has_mass(c) and c["dice"] not in ("", None)]
-        for by, value in _kinds(cases, dataset, part, extras, folds, recipe["sizes_mm"]):
+        for by, value in _kinds(cases, dataset, part, extras, folds, recipe):
             of_value: dict[str, list[Mapping]] = defaultdict(list)
             for case in cases:
                 if found := value(case):
@@ -91,14 +91,14 @@ def size_group(size: str, limits: Sequence[float], unit: str = "mm") -> str:
 
 
 def _kinds(
-    cases: Sequence[Mapping], dataset: str, part: str, extras: Extras, folds: Folds, limits: Sequence[float]
+    cases: Sequence[Mapping], dataset: str, part: str, extras: Extras, folds: Folds, recipe: Mapping
 ) -> Iterator[tuple[str, Callable[[Mapping], str]]]:
     """Each kind of group, and how an image's is found; kinds with one group only are left out, but for the size."""
     of_image = extras.get(dataset, {})
     in_mm = any(case["largest_mass_mm"] for case in cases)
     kinds: dict[str, Callable[[Mapping], str]] = {
-        SIZE: lambda case: size_group(case["largest_mass_mm"], limits),
-        ON_SQUARE: lambda case: "" if in_mm else _on_square(case),
+        SIZE: lambda case: size_group(case["largest_mass_mm"], recipe["sizes_mm"]),
+        ON_SQUARE: lambda case: "" if in_mm else _on_square(case, recipe["side"]),
         "view": lambda case: case["view"],
         "laterality": lambda case: case["laterality"],
     }
@@ -112,8 +112,8 @@ def _kinds(
             yield by, value
 
 
-def _on_square(case: Mapping) -> str:
-    return size_group(str(diameter(int(case["reference_pixels"]))), SIZES_PIXELS, "px")
+def _on_square(case: Mapping, side: int) -> str:
+    return size_group(str(100 * diameter(int(case["reference_pixels"])) / side), SIZES_PERCENT, "%")
 
 
 def _natural(group: str) -> tuple[int, float, str]:

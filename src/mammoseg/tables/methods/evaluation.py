@@ -126,7 +126,7 @@ def _robustness(sizes_mm: Sequence[float]) -> str:
     limits = f"{'limit' if len(sizes_mm) == 1 else 'limits'} at {listed(map(number, sizes_mm))} mm"
     return (
         f"For robustness, Dice was broken down by the diameter of the largest mass ({limits}; where the pixel spacing was "
-        "unknown by that of all masses in pixels of the network's square), view, laterality, fold, and what a release says of an "
+        "unknown by that of all masses in % of the network's square), view, laterality, fold, and what a release says of an "
         "image, such as density, BI-RADS or pathology; groups of fewer than "
         f"{MIN_PATIENTS} patients are not shown. The threshold was varied from {number(THRESHOLDS[0])} to "
         f"{number(THRESHOLDS[-1])} on the training part, for information only. No method of explanation was applied."
