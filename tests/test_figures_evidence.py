@@ -35,7 +35,9 @@ CURVE = [
 ]  # fmt: skip
 DETECTION = [OF | {"model": m, "n_images": "30", "n_masses": "21"} for m in MODELS]
 BINS = [
-    OF | {"model": m, "probability": str(p), "share_of_mass": str(p / 2)} for m in MODELS[:2] for p in (0.1, 0.5, 0.9)
+    OF | {"model": m, "probability": str(p), "share_of_mass": str(p / 2), "pixels": "100"}
+    for m in MODELS[:2]
+    for p in (0.1, 0.5, 0.9)
 ]
 TRUST = [OF | {"model": m, "n_images": "30", "n_disagreement": "11"} for m in MODELS]
 SWEEP = [

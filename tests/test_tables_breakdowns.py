@@ -45,7 +45,13 @@ def test_groups_of_fewer_than_five_patients_are_not_shown():
     cases = [case(k, patient_id=f"p{k % 4}", laterality="L") for k in range(40)] + [
         case(k, laterality="R", patient_id=f"q{k}") for k in range(5)
     ]
-    assert [(r["by"], r["group"]) for r in rows(cases)] == [("largest mass", "10 to 20 mm"), ("laterality", "R")]
+    assert [(r["by"], r["group"]) for r in rows(cases)] == [
+        ("largest mass", "10 to 20 mm"),
+        ("laterality", "R"),
+        ("laterality", "too few patients"),
+    ]
+    hidden = rows(cases)[-1]
+    assert (hidden["n_images"], hidden["n_patients"], hidden.get("dice_mean")) == (40, 4, None)
 
 
 def test_images_without_a_mass_or_a_dice_do_not_count():

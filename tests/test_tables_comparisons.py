@@ -12,6 +12,7 @@ from mammoseg.tables.comparisons import (
     COMPARISONS,
     DISAGREE,
     INTERVALS,
+    TOO_FEW,
     comparison_rows,
     contrast,
     interval_rows,
@@ -98,8 +99,19 @@ def test_only_what_enters_the_means_is_compared(study):
     ],
 )
 def test_words(different, equivalent, ranks, low, high, said):
-    found = {"rank_biserial": str(ranks), "low": str(low), "high": str(high), "margin": "0.050000"}
-    assert verdict(different, equivalent, found, "a", "b") == said
+    found = {"rank_biserial": str(ranks), "low": str(low), "high": str(high), "margin": "0.050000", "n_patients": 20}
+    assert verdict(0.01 if different else 0.2, equivalent, found, "a", "b", alpha=0.05, tests=6) == said
+
+
+@pytest.mark.parametrize(
+    ("patients", "tests", "said"),
+    [(5, 1, TOO_FEW), (6, 1, "not decided"), (6, 2, TOO_FEW), (8, 6, "not decided"), (7, 6, TOO_FEW)],
+)
+def test_too_few_patients_to_decide_anything(patients, tests, said):
+    # Wilcoxon's smallest p: 2 / 2^5 = 0.0625, 2 / 2^6 = 0.031, twice that 0.0625; 6 · 2 / 2^8 = 0.047, 6 · 2 / 2^7 = 0.094.
+    assert stats.wilcoxon(np.arange(1, patients + 1)).pvalue == 2 / 2**patients
+    found = {"rank_biserial": "1", "low": "0.1", "high": "0.2", "margin": "0.05", "n_patients": patients}
+    assert verdict(0.3, False, found, "a", "b", alpha=0.05, tests=tests) == said
 
 
 def test_who_wins_narrowly_and_loses_by_much_is_not_better():
@@ -202,5 +214,5 @@ def test_one_model_and_few_patients(study):
     few = {key: rows[:2] for key, rows in scores.items()}
     rows = comparison_rows(few, models, DATASETS, RECIPE)
     assert {r["low"] for r in rows} == {""}
-    assert "not decided" in {r["verdict"] for r in rows}
+    assert {r["verdict"] for r in rows} == {TOO_FEW}
     assert "| site | holdout | a | b | encoder | 2 |" in markdown(rows, RECIPE)

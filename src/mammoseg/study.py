@@ -391,7 +391,9 @@ def _wanted(error: jsonschema.ValidationError) -> str:
         "maxItems": lambda: f"it takes at most {limit} entries",
         "not": lambda: "it must be odd",
         "anyOf": lambda: "it must be auto or a whole number",
-        "pattern": lambda: f"it must look like {limit}",
+        "pattern": lambda: (
+            f"it must be {error.schema['says']}" if "says" in error.schema else f"it must look like {limit}"
+        ),
     }
     return words.get(error.validator, lambda: error.message)()
 

@@ -26,6 +26,7 @@ FIGURES: Mapping[str, Callable[[Mapping, float], Figure]] = {
 def main(tables: Mapping[str, Path], threshold: float, pictures: list[Path]) -> None:
     """Draw `pictures`, <figure>.png with <figure>.svg beside it; `tables` is name of a table → results/tables/<name>.csv."""
     rows = {table: read_csv(path) for table, path in tables.items()}
+    rows["breakdowns"] = [r for r in rows["breakdowns"] if r["dice_mean"]]
     for png in pictures:
         save(FIGURES[png.stem](rows, threshold), png, png.with_suffix(".svg"))
 

@@ -28,7 +28,7 @@ def main(results: Path, artefact: Path, now: Mapping | None, codes: Mapping[str,
     if record is None:
         raise UserError(
             f"config key artefact: nothing below {results} was made as {artefact}; name a file or folder there, such as "
-            f"{results}/tables/segmentation.csv or {results}/models/<model>/fold0"
+            f"{results}/tables/segmentation.csv or {results}/models/<model>/fold0, or the --configfile of another study"
         )
     name = " ".join([record["rule"], *(f"{k}={v}" for k, v in record["wildcards"].items())])
     print(f"{artefact}\nmade by {name}, {record['made']}, mammoseg {record['version']}, code {record['code']}")
@@ -58,6 +58,10 @@ def _changes(results: Path, record: Mapping, now: Mapping | None, code: str) -> 
         yield f"code: {record['code']} → {code} (`snakemake accept` where the results are the same)"
     for key, before, after in changes(record["recipe"], now):
         yield f"{key}: {_short(before)} → {_short(after)}"
+    for name, sha256 in record["outputs"].items():
+        path = results / name
+        if path.is_file() and fingerprint.sha256(path) != sha256:
+            yield f"{name}: is itself not as it was made; delete it, so that the next run makes it again"
     for name, sha256 in record["inputs"].items():
         path = results / name
         if not path.is_file():
@@ -80,7 +84,8 @@ def _planned(target: Path, config: Mapping, snakefile: Path) -> dict[str, int]:
         command = [sys.executable, "-m", "snakemake", target, "-n", "-s", snakefile, "--configfile", file.name]
         ran = subprocess.run(list(map(str, command)), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if ran.returncode:
-        raise UserError(f"a dry run for {target} fails: {ran.stdout.strip().splitlines()[-1]}")
+        said = ran.stdout.strip().splitlines()[-1].removeprefix("mammoseg: ")
+        raise UserError(f"whether the next run would make it again is not known, for a dry run ends with: {said}")
     return {
         rule: int(n)
         for rule, n in re.findall(r"^(\w+) +(\d+)$", ran.stdout.split("\n\n[", 1)[0], re.M)

@@ -24,6 +24,8 @@ LOOKS = [(colour, line) for line, colour in product(("-", "--", ":"), CYCLE)]
 """Colour and line of each model, in the config's order."""
 MOST_FALSE_POSITIVES = 4.0
 """Per image, to which a FROC is drawn."""
+FEWEST_PIXELS = 100
+"""In a bin of the reliability curve that is drawn: the share of mass among fewer is chance."""
 NOTHING = "Nothing to draw: no image of these data sets says anything about it."
 
 
@@ -157,6 +159,7 @@ def reliability_curves(rows: Rows, trust: Rows) -> Figure:
         ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
         for model, of_model in models.items():
             colour, line = look(model)
+            of_model = [r for r in of_model if int(r["pixels"]) >= FEWEST_PIXELS]
             ax.plot(
                 _numbers(of_model, "probability"), _numbers(of_model, "share_of_mass"), color=colour, linestyle=line, marker="o",
                 markersize=2.5, linewidth=1.2,

@@ -30,8 +30,8 @@ CAPTIONS = {
     "froc": "Share of the masses that are found against false positives per image, over all images, with and "
     "without a mass; a region's score is its mean probability. Dotted: 0.25, 0.5, 1 and 2 false positives"
     " per image.",
-    "calibration": "Reliability curve over the pixels of all scored images, padding left out, in 15 bins. On the "
-    "diagonal a probability means what it says.",
+    "calibration": "Reliability curve over the pixels of all scored images, padding left out, in 15 bins; those of fewer "
+    "than 100 pixels are not drawn. On the diagonal a probability means what it says.",
     "thresholds": "Mean Dice of the images with a mass in the training part, each scored by the fold that was not "
     "trained on it, at thresholds from 0.05 to 0.95. Shown only: the threshold of the config was used throughout.",
     "disagreement": "Mean of 1 − Dice over the images that are kept when those on whose mass the folds disagree most are "

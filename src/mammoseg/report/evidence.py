@@ -109,7 +109,8 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
         "The study's questions",
         "Mean Dice of A less that of B over the pairs of models that differ in nothing else, with a bootstrap interval "
         "over patients; p of Wilcoxon's signed-rank test on patient means, corrected by Holm over the questions of a part; "
-        "equivalence within the margin of the config. Where a question names two things the answer is of both together. "
+        "equivalence within the margin of the config. Where a question names two things the answer is of both "
+        "together; where pairs point opposite ways, the average hides it. "
         f"{TRAINED} "
         "At another threshold the models may stand otherwise: look at the figure of the threshold, too.",
         {
@@ -121,6 +122,7 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
             "p (Holm)": _p("p_holm"),
             "p (equivalence)": _p("p_equivalence"),
             "Pairs of models": _text("n_pairs"),
+            "Of each pair": _text("of_pairs"),
         },
     ),
     "comparisons": (
@@ -128,15 +130,17 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
         "Every pair of models on the same images. Difference of the mean Dice (A − B) with its bootstrap interval over "
         "patients; Wilcoxon's signed-rank test on patient means, corrected by Holm over the pairs of a part; equivalence "
         "within the margin of the config. A test that is not significant does not show that two models are equal: hence "
-        f"the test of equivalence. Only a contrast in one thing is clean. {TRAINED}",
+        "the test of equivalence, by a narrower interval than the one shown (of 90 % for 95). Better: p below the level, "
+        "and the interval without 0 on the side of the ranks. Too few patients: even if one model were better in every "
+        f"patient, p could not get there. Only a contrast in one thing is clean. {TRAINED}",
         {
             **OF,
             "A": _text("model_a"),
             "B": _text("model_b"),
+            "They differ in": _text("contrast"),
             **DIFFERENCE,
             "p (Holm)": _p("p_holm"),
             "p (equivalence)": _p("p_equivalence"),
-            "They differ in": _text("contrast"),
         },
     ),
     "ensembles": (
@@ -158,8 +162,8 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
         "How much is chance?",
         "SD of every fold's own Dice: between patients, between a patient's images, between folds (what their training "
         "data do to all images alike). With several seeds of a model also between seeds, and between the trainings of "
-        "one seed and fold; with one seed that chance is in the folds'. The residual is how trainings differ from image to "
-        "image.",
+        "one seed and fold; with one seed that chance is in the folds', and cannot be told from it. The residual is how "
+        "trainings differ from image to image. Out of fold an image has one fold's score only: nothing to divide.",
         {
             **OF,
             "Models": _text("models"),
@@ -200,8 +204,8 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
         "A mass is found by a connected region of the prediction, by the rule of the config's section detection; "
         "sensitivity with an exact interval for as many observations as the patients are worth; false positives per image "
         "over all images, with and without a mass. "
-        "At 0.25 … 2: the highest sensitivity at so many false positives per image. The last two columns leave out missed"
-        " masses, or all that lies outside the reference's box: for comparison with publications that do so, and for "
+        "At 0.25 … 2: the highest sensitivity at no more false positives per image than that. The last two columns leave "
+        "out missed masses, or all that lies outside the reference's box: for comparison with publications that do so, and for "
         "nothing else.",
         {
             **OF_MODEL,

@@ -19,6 +19,8 @@ READ = (
 """Columns of the scores that it is made from."""
 MIN_PATIENTS = 5
 """A group of fewer is not shown: its mean would say more of chance, and of single persons, than of the model."""
+TOO_FEW = "too few patients"
+"""All groups of a kind that are not shown, together: how many images they hold, and no score."""
 MOST_VALUES = 12
 """A column with more values than this is a measurement or a name, not a grouping."""
 SIZE = "largest mass"
@@ -57,9 +59,11 @@ def breakdown_rows(
             for case in cases:
                 if found := value(case):
                     of_value[found].append(case)
+            hidden: list[Mapping] = []
             for group, members in sorted(of_value.items(), key=lambda g: _natural(g[0])):
                 patients = [c["patient_id"] for c in members]
                 if len(set(patients)) < MIN_PATIENTS:
+                    hidden += members
                     continue
                 dice = [float(c["dice"]) for c in members]
                 found = mean_interval(dice, patients, 1 - recipe["alpha"], recipe["resamples"], recipe["seed"])
@@ -74,6 +78,10 @@ def breakdown_rows(
                         for k in ("original_dice", "ceiling_square", "ceiling_model")
                     }
                 )  # fmt: skip
+            if hidden:
+                of = {"dataset": dataset, "part": part, "model": model, "by": by, "group": TOO_FEW}
+                counts = {"n_images": len(hidden), "n_patients": len({c["patient_id"] for c in hidden})}
+                rows.append(of | counts)
     return rows
 
 

@@ -26,6 +26,7 @@ HEADINGS = {
 """Columns of the readable table."""
 
 DISAGREE = "not decided: ranks and means disagree"
+TOO_FEW = "not decided: too few patients"
 
 TRAINED = (
     "Intervals and tests are over patients, for the networks as they were trained: how far the same networks would differ, "
@@ -106,7 +107,7 @@ def comparison_rows(scores: Scores, models: Models, datasets: DataSets, recipe: 
         for (of, (found, equivalent)), p in zip(
             of_part, holm([float(found["p"]) for _, (found, _) in of_part]), strict=True
         ):
-            said = verdict(p < recipe["alpha"], equivalent, found, of["model_a"], of["model_b"])
+            said = verdict(p, equivalent, found, of["model_a"], of["model_b"], recipe["alpha"], len(of_part))
             rows.append({**of, **found, "p_holm": significant(p), "verdict": said})
     return rows
 
@@ -142,19 +143,24 @@ def compared(one: Sequence[float], other: Sequence[float], patients: Sequence, r
     return found, same.equivalent
 
 
-def verdict(different: bool, equivalent: bool, found: Mapping[str, str], a: str, b: str) -> str:
+def verdict(p: float, equivalent: bool, found: Mapping, a: str, b: str, alpha: float, tests: int) -> str:
     """What the two tests and the interval say together, in words; `found` as `compared` gives it, for `a` less `b`.
+
+    `p` is corrected for so many `tests`. With few patients it cannot reach `alpha`, whatever the models do: Wilcoxon's exact p is
+    at least 2 / 2^patients. Then nothing is decided, and that is said.
 
     The test compares ranks, the interval means. Only where both point the same way is one called better: a model that wins
     narrowly in most patients and loses the others by much has the ranks for it and the mean against it.
     """
-    margin = f"{float(found['margin']):g}"
+    margin, different = f"{float(found['margin']):g}", p < alpha
     if different and equivalent:
         return f"differ, by less than {margin}"
     if different:
         towards = {np.sign(float(found[k] or "nan")) for k in ("rank_biserial", "low", "high")}
         return f"{a} is better" if towards == {1} else f"{b} is better" if towards == {-1} else DISAGREE
-    return f"equivalent within {margin}" if equivalent else "not decided"
+    if equivalent:
+        return f"equivalent within {margin}"
+    return TOO_FEW if tests * 2.0 ** (1 - found["n_patients"]) >= alpha else "not decided"
 
 
 def significant(p: float) -> str:
@@ -197,15 +203,24 @@ def readable(rows: Sequence[Mapping], headings: Mapping[str, str], note: str) ->
     return "\n".join([*lines, "", note, ""])
 
 
-def markdown(rows: Sequence[Mapping], recipe: Mapping) -> str:
-    """The comparisons as a readable table, with what its words mean."""
+def verdicts_in_words(recipe: Mapping) -> str:
+    """What the words of a verdict stand for."""
+    return (
+        f"Better: p (Holm) below {recipe['alpha']:g}, and the interval without 0 on the side of the ranks. Too few patients: "
+        "even if one were better in every patient, p could not get there. Equivalence is judged by an interval of "
+        f"{100 * (1 - 2 * recipe['alpha']):g} %, narrower than the one shown."
+    )
+
+
+def markdown(rows: Sequence[Mapping], recipe: Mapping, warnings: Sequence[str] = ()) -> str:
+    """The comparisons as a readable table, with what its words mean, and what makes them less than a study."""
     note = (
         f"Difference of the mean Dice with a {100 * (1 - recipe['alpha']):g} % bootstrap interval over patients (BCa); "
         "Wilcoxon's signed-rank test on patient means, corrected by Holm over the pairs of a part; equivalence: two "
         f"one-sided tests against ±{recipe['margin']:g}, each pair for itself. Images with a mass; out of fold each is scored by "
-        f"the model that was not trained on it, elsewhere by the ensemble. {TRAINED}"
+        f"the model that was not trained on it, elsewhere by the ensemble. {verdicts_in_words(recipe)} {TRAINED}"
     )
-    return readable(rows, HEADINGS, note)
+    return readable(rows, HEADINGS, " ".join([*warnings, note]))
 
 
 def parts(scores: Scores, models: Models, datasets: DataSets) -> Iterator[tuple[str, str, Cases]]:

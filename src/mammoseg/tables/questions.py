@@ -10,7 +10,16 @@ from itertools import combinations
 import numpy as np
 
 from mammoseg.statistics import holm, variance_components
-from mammoseg.tables.comparisons import TRAINED, compared, contrast, parts, readable, significant, verdict
+from mammoseg.tables.comparisons import (
+    TRAINED,
+    compared,
+    contrast,
+    parts,
+    readable,
+    significant,
+    verdict,
+    verdicts_in_words,
+)
 from mammoseg.tables.rows import DataSets, Models, Scores, decimals, groups, has_mass, mean_and_sd
 
 QUESTIONS = {
@@ -24,7 +33,8 @@ GAINS = "initialisations, by their gain over random weights"
 """Asked where two initialisations have arms with random weights each, though they start different encoders."""
 RANDOM = "random"
 ANSWERS = (
-    "dataset", "part", "question", "a", "b", "clean", "n_pairs", "pairs", "n_images", "n_patients", "difference", "low", "high",
+    "dataset", "part", "question", "a", "b", "clean", "n_pairs", "pairs", "of_pairs", "n_images", "n_patients",
+    "difference", "low", "high",
     "p", "p_holm", "rank_biserial", "margin", "p_equivalence", "verdict",
 )  # fmt: skip
 ENSEMBLES = (
@@ -36,6 +46,7 @@ READ = ("image_id", "patient_id", "part", "n_masses", "dice", "dice_of_folds")
 """Columns of the scores that these tables are made from."""
 HEADINGS = {
     "dataset": "data set", "part": "part", "question": "question", "a": "A", "b": "B", "n_pairs": "pairs of models",
+    "of_pairs": "of each pair",
     "n_patients": "patients", "difference": "A − B", "low": "low", "high": "high", "p_holm": "p (Holm)",
     "p_equivalence": "p (equivalence)", "verdict": "verdict",
 }  # fmt: skip
@@ -68,7 +79,7 @@ def answer_rows(scores: Scores, models: Models, datasets: DataSets, recipe: Mapp
         of_part = [(of, found, equivalent) for of, found, equivalent in of_part if found]
         corrected = holm([float(found["p"]) for _, found, _ in of_part])
         for (of, found, equivalent), p in zip(of_part, corrected, strict=True):
-            said = verdict(p < recipe["alpha"], equivalent, found, of["a"], of["b"])
+            said = verdict(p, equivalent, found, of["a"], of["b"], recipe["alpha"], len(of_part))
             rows.append({"dataset": dataset, "part": part, **of, **found, "p_holm": significant(p), "verdict": said})
     return rows
 
@@ -86,7 +97,9 @@ def _over_pairs(
         return {}, False
     sides = [[(p[0],) for p in pairs], [(p[1],) for p in pairs]] if not others else [pairs, others]
     one, other = ([_mean_of(cases, side, i) for i in images] for side in sides)
-    return compared(one, other, [cases[pairs[0][0]][i][1] for i in images], recipe)
+    found, equivalent = compared(one, other, [cases[pairs[0][0]][i][1] for i in images], recipe)
+    of_pairs = [np.mean([_mean_of(cases, [pair], i) for i in images]) for pair in (*pairs, *others)]
+    return found | {"of_pairs": "; ".join(f"{d:+.3f}" for d in of_pairs)}, equivalent
 
 
 def _mean_of(cases: Mapping, side: Sequence[tuple[str, ...]], image: str) -> float:
@@ -129,7 +142,8 @@ def ensemble_rows(scores: Scores, models: Models, datasets: DataSets, recipe: Ma
     for compared_there in of_part.values():
         corrected = holm([float(found["p"]) for _, found, _ in compared_there])
         for (row, found, equivalent), p in zip(compared_there, corrected, strict=True):
-            said = verdict(p < recipe["alpha"], equivalent, found, "the ensemble", "a single fold")
+            names = "the ensemble", "a single fold"
+            said = verdict(p, equivalent, found, *names, recipe["alpha"], len(compared_there))
             shown = {k: found[k] for k in ("n_images", "n_patients", "difference", "low", "high", "p")}
             rows.append(row | shown | {"p_holm": significant(p), "verdict": said})
     return rows
@@ -182,15 +196,16 @@ def variance_rows(scores: Scores, models: Models, datasets: DataSets) -> list[di
     return rows
 
 
-def markdown(rows: Sequence[Mapping], recipe: Mapping) -> str:
-    """The answers as a readable table, with what its words mean."""
+def markdown(rows: Sequence[Mapping], recipe: Mapping, warnings: Sequence[str] = ()) -> str:
+    """The answers as a readable table, with what its words mean, and what makes them less than a study."""
     note = (
-        "Mean Dice of A less that of B, averaged over the pairs of models that differ in nothing else, with a "
+        "Mean Dice of A less that of B, averaged over the pairs of models that differ in nothing else (where pairs point "
+        "opposite ways, the average hides it), with a "
         f"{100 * (1 - recipe['alpha']):g} % bootstrap interval over patients (BCa); p by Wilcoxon's signed-rank test on patient "
         "means, corrected by Holm over the questions of a part; equivalent: two one-sided tests against "
-        f"±{recipe['margin']:g}, each question for itself. Images with a mass. {TRAINED}"
+        f"±{recipe['margin']:g}, each question for itself. Images with a mass. {verdicts_in_words(recipe)} {TRAINED}"
     )
-    return readable(rows, HEADINGS, note)
+    return readable(rows, HEADINGS, " ".join([*warnings, note]))
 
 
 def _pairs(models: Models) -> dict[tuple[str, str, str], list[tuple[str, str]]]:

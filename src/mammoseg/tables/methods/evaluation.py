@@ -7,7 +7,7 @@ from mammoseg.calibration import BINS, THRESHOLDS
 from mammoseg.lesions import RATES
 from mammoseg.metrics import TOLERANCES
 from mammoseg.statistics import FEWEST_PATIENTS
-from mammoseg.tables.breakdowns import MIN_PATIENTS
+from mammoseg.tables.breakdowns import MIN_PATIENTS, SIZES_PERCENT
 from mammoseg.tables.methods.prose import (
     by_model,
     counted,
@@ -126,7 +126,8 @@ def _robustness(sizes_mm: Sequence[float]) -> str:
     limits = f"{'limit' if len(sizes_mm) == 1 else 'limits'} at {listed(map(number, sizes_mm))} mm"
     return (
         f"For robustness, Dice was broken down by the diameter of the largest mass ({limits}; where the pixel spacing was "
-        "unknown by that of all masses in % of the network's square), view, laterality, fold, and what a release says of an "
+        "unknown by that of all masses in % of the side of the network's square, limits at "
+        f"{listed(map(number, SIZES_PERCENT))} %), view, laterality, fold, and what a release says of an "
         "image, such as density, BI-RADS or pathology; groups of fewer than "
         f"{MIN_PATIENTS} patients are not shown. The threshold was varied from {number(THRESHOLDS[0])} to "
         f"{number(THRESHOLDS[-1])} on the training part, for information only. No method of explanation was applied."
@@ -190,7 +191,7 @@ def to_be_written(study: MethodsStudy) -> list[str]:
     ]
     points = [
         *(["a study of patients: phantoms only show that the method runs;"] if study.only_phantoms else about_patients),
-        "intended use, and the rationale of the sample size;",
+        "intended use, the primary partition and outcome, and the rationale of the sample size;",
         "how settings were chosen, and which others were tried; whether the cohort was extended after it was first drawn (who "
         "joins later is assigned by pseudonym to the holdout, or else to the smallest fold);",
         "registration, and where the protocol can be read;",

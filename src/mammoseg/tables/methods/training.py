@@ -14,9 +14,9 @@ STEMS = {
     "gmic": "with the max-pooling behind its first convolution, as it was published",
 }
 IN_FULL = {
-    "unet": "The U-Net decoder had 6 steps, each a twofold enlargement (nearest neighbour) and 2 convolutions (3 × 3, batch "
-    "normalisation, ReLU), and took in the encoder's features of all 5 levels; a spatial dropout of 0.2 and a 1 × 1 "
-    "convolution followed.",
+    "unet": "The U-Net decoder began at the deepest features, max-pooled 2 × 2, and had 6 steps, each a twofold "
+    "enlargement (nearest neighbour) and 2 convolutions (3 × 3, batch normalisation, ReLU), and took in the encoder's "
+    "features of all 5 levels; a spatial dropout of 0.2 and a 1 × 1 convolution followed.",
     "fpn": "The FPN decoder turned 4 levels of the encoder's features into a pyramid of 256 channels, from which branches of 128 "
     "channels each were enlarged to the finest of these levels and concatenated; a 3 × 3 convolution, a spatial dropout of "
     "0.2, a 1 × 1 convolution and bilinear enlargement followed.",
