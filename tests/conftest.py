@@ -56,3 +56,11 @@ def tiny(monkeypatch):
     monkeypatch.setattr(fit, "build_model", build)
     monkeypatch.setattr(fit, "_seconds_per_image", lambda *_: 0.01)  # tested with the real networks
     return built
+
+
+@pytest.fixture
+def small(config, schema):
+    """A small study as the methods text sees it."""
+    from described_study import Small
+
+    return Small(config, schema)

@@ -5,10 +5,15 @@ Artificial Intelligence 6, 2024). What no file tells is named at the end, so tha
 """
 
 from mammoseg.tables.methods.counts import INDEXED, RENDERED, count_study
-from mammoseg.tables.methods.data import data, design, partitions, reference
-from mammoseg.tables.methods.evaluation import evaluation, software, to_be_written
+from mammoseg.tables.methods.data import data, reference
+from mammoseg.tables.methods.design import design
+from mammoseg.tables.methods.evaluation import evaluation
+from mammoseg.tables.methods.model import model
+from mammoseg.tables.methods.open_points import to_be_written
+from mammoseg.tables.methods.partitions import partitions
+from mammoseg.tables.methods.software import software
 from mammoseg.tables.methods.study import MethodsStudy
-from mammoseg.tables.methods.training import model, training
+from mammoseg.tables.methods.training import training
 
 __all__ = ["INDEXED", "RENDERED", "MethodsStudy", "count_study", "methods_text"]
 

@@ -1,15 +1,12 @@
-"""Study design, data, reference standard and partitions, in words."""
+"""Data and reference standard, in words: sources, exclusions with their reasons, pre-processing."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from mammoseg.leakage import ALIKE, SAME
-from mammoseg.likeness import BITS
 from mammoseg.tables.methods.counts import Group, Reason, Release
 from mammoseg.tables.methods.prose import (
     capitalised,
     counted,
-    distinct,
     escaped,
     listed,
     number,
@@ -19,7 +16,7 @@ from mammoseg.tables.methods.prose import (
     spread,
     was,
 )
-from mammoseg.tables.methods.study import MethodsStudy, decoder, encoder
+from mammoseg.tables.methods.study import MethodsStudy, images_of
 
 SOURCES = {
     "inbreast": "was the INbreast release (Moreira et al., Academic Radiology 19, 2012)",
@@ -42,57 +39,6 @@ REFERENCES = {
     "cdd_cesm": "the contours of the images whose findings name a mass, filled",
     "manifest": "the masks that the archive's table names",
 }
-
-
-def design(study: MethodsStudy) -> list[str]:
-    """What was developed and compared, and on what it was tested."""
-    one = len(study.models) == 1
-    s = "s" if one else ""
-    task = f"segment{s} masses in mammograms, that is mark{s} them pixel by pixel"
-    if one:
-        (spec,) = study.specs.values()
-        parts = f"{encoder(spec)} as encoder and {decoder(spec)} as decoder"
-        said = f"This study developed a neural network that {task}, with {parts}."
-    else:
-        said = (
-            f"This study developed and compared {len(study.models)} neural networks that {task}. {_differences(study)}"
-        )
-    train, external = listed(study.names("train")), study.names("external")
-    tested = [f"patients of {train} who had been held out"] if study.counts.together("holdout").images else []
-    tested += [f"{listed(external)}, on which nothing was trained"] if external else []
-    run = f"{'It was' if one else 'They were'} trained and validated by {study.folds}-fold cross-validation on {train}"
-    if tested:
-        ensembles = "its ensemble over the folds was" if one else "their ensembles over the folds were"
-        run += f", and {ensembles} tested on {listed(tested, 'and on')}."
-    else:
-        run += ". No patient was set aside for testing: all results are those of the cross-validation."
-    return [f"{said} {run}", *_synthetic(study)]
-
-
-def _differences(study: MethodsStudy) -> str:
-    aspects = {
-        "encoder": [encoder(s) for s in study.specs.values()],
-        "decoder": [decoder(s) for s in study.specs.values()],
-        "stem of the encoder": [s["stem"] for s in study.specs.values()],
-        "what the encoder started from": [study.started_from(m) for m in study.models],
-        "random seed": [study.seed_of(m) for m in study.models],
-    }
-    found = [f"{a} ({listed(x, 'or')})" for a, values in aspects.items() if len(x := distinct(values)) > 1]
-    if len({str(t) for t in study.trainings.values()}) > 1:
-        found.append("settings of the training (see below)")
-    return f"They differed in {listed(found)}." if found else "They differed in nothing but their names."
-
-
-def _synthetic(study: MethodsStudy) -> list[str]:
-    if not study.phantoms:
-        return []
-    which, there = ("All data were synthetic: the images", "")
-    if not study.only_phantoms:
-        which, there = f"The images of {listed(study.phantoms)}", "there "
-    return [
-        f"{which} were phantoms drawn by mammoseg, and “patient” {there}means a simulated one. Results on phantoms show that "
-        "the method runs; they say nothing about patients."
-    ]
 
 
 def data(study: MethodsStudy) -> list[str]:
@@ -296,102 +242,3 @@ def reference(study: MethodsStudy) -> list[str]:
         f"The reference standard was: {'; '.join(sources)}. All masses of an image were merged into one binary mask; benign and "
         "malignant masses were not told apart. Training, validation and testing used the same reference."
     ]
-
-
-def partitions(study: MethodsStudy) -> list[str]:
-    """How patients were assigned, how many are in each part, and how it was made sure that the parts share nothing."""
-    return [
-        sentences(_level(study), *_cohort(study)),
-        _supervision(study),
-        *([outside] if (outside := sentences(*_outside(study))) else []),
-        _compared(study),
-    ]
-
-
-def _level(study: MethodsStudy) -> str:
-    sites = Counter(d["site"] for d in study.datasets)
-    shared = [listed(d["name"] for d in study.datasets if d["site"] == site) for site, n in sites.items() if n > 1]
-    return sentences(
-        "Partitions were disjoint at the level of the patient: all images of one patient were in one of them.",
-        *(f"Equal patient numbers in {names} meant the same person." for names in shared),
-    )
-
-
-def _cohort(study: MethodsStudy) -> list[str]:
-    counts, share = study.counts, study.recipe["splits"]["holdout"]
-    folds, held, everyone = counts.role("train"), counts.together("holdout"), counts.together("train", "holdout")
-    sizes = f"{listed(number(g.patients) for g in folds)} patients ({listed(number(g.images) for g in folds)} images)"
-    who = f"{counted(everyone.patients, 'patient')} ({counted(everyone.images, 'image')}) of {listed(study.names('train'))}"
-    spread_evenly = f"at random (seed {study.recipe['seed']}), patients with and without a mass spread evenly"
-    if held.images:
-        rest = counts.together("train")
-        return [
-            f"Of the {who}, a share of {percent(share)} was held out for testing: {images_and_masses(held)}.",
-            f"The other {counted(rest.patients, 'patient')} ({counted(rest.images, 'image')}) were divided into {study.folds} "
-            f"folds of {sizes}. Holdout and folds were drawn {spread_evenly}.",
-        ]
-    none = f"A holdout of {percent(share)} came to no patient." if share else "There was no holdout."
-    return [
-        f"The {who} were divided into {study.folds} folds of {sizes}. {none} The folds were drawn {spread_evenly}.",
-    ]
-
-
-def _supervision(study: MethodsStudy) -> str:
-    train = study.counts.together("train")
-    training, validation = (_patients(len(r["patients"][k]) for r in study.records) for k in ("training", "validation"))
-    return sentences(
-        f"Only images with a mass were trained and validated on: {counted(train.images_with_mass, 'image')} of "
-        f"{counted(train.patients_with_mass, 'patient')}."
-        if study.require_mass
-        else "Images without a mass were trained and validated on too, with an empty mask: "
-        f"{counted(train.images - train.without_reference, 'image')} in all.",
-        f"Each network was trained {study.folds} times, each time on all folds but one ({training}) and validated on that one "
-        f"({validation}).",
-    )
-
-
-def _patients(counts) -> str:
-    said = spread(counts)
-    return f"{said} patient{'' if said == '1' else 's'}"
-
-
-def _outside(study: MethodsStudy) -> list[str]:
-    releases, said = study.counts.releases, []
-    for role, what in (("external", "external testing"), ("predict", "prediction alone")):
-        if names := study.names(role):
-            sets = "; ".join(f"{name}, {images_and_masses(releases[name].usable)}" for name in names)
-            said.append(f"For {what} there {was(len(names))} {sets}.")
-    late, later = study.counts.together("new"), sum(r.later.images for r in releases.values())
-    arrived = [f"{images_of(late)} who {was(late.patients)} not in it"] if late.images else []
-    arrived += [f"{counted(later, 'image')} of patients who were"] if later else []
-    if arrived:
-        said.append(
-            f"After the cohort had been fixed there arrived {listed(arrived)}; they were predicted, but not trained on, and "
-            "entered no mean."
-        )
-    return said
-
-
-def _compared(study: MethodsStudy) -> str:
-    allowed = study.recipe["allowed"]
-    alike = f", apart from {counted(allowed, 'pair')} known to be different images" if allowed else ""
-    return (
-        f"To rule out one exposure under two patients' names, all {counted(study.compared, 'image')} of the scored partitions "
-        "were compared by content across partitions: identical pictures, and near copies by a perceptual hash of "
-        f"{BITS} bits (at most {ALIKE} of them different), confirmed by a correlation of at least {number(SAME)}. No such pair "
-        f"was found{alike}."
-    )
-
-
-def images_of(group: Group) -> str:
-    """``45 images of 10 patients``."""
-    return f"{counted(group.images, 'image')} of {counted(group.patients, 'patient')}"
-
-
-def images_and_masses(group: Group) -> str:
-    """``45 images of 10 patients (32 images with a mass)``; nothing of masses where there is no reference."""
-    if group.without_reference == group.images:
-        return images_of(group)
-    every = group.images_with_mass == group.images
-    with_mass = "all with a mass" if every else f"{counted(group.images_with_mass, 'image')} with a mass"
-    return f"{images_of(group)} ({with_mass})"

@@ -1,6 +1,5 @@
-"""Evaluation, software and hardware, and what is left to the authors, in words."""
+"""Evaluation, in words: metrics, uncertainty and significance, robustness."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 from mammoseg.calibration import BINS, THRESHOLDS
@@ -9,34 +8,12 @@ from mammoseg.metrics import TOLERANCES
 from mammoseg.statistics import FEWEST_PATIENTS
 from mammoseg.tables.breakdowns import MIN_PATIENTS, SIZES_PERCENT
 from mammoseg.tables.methods.prose import (
-    by_model,
-    counted,
-    distinct,
-    escaped,
     listed,
     number,
     percent,
     sentences,
-    spread,
-    was,
 )
 from mammoseg.tables.methods.study import MethodsStudy
-from mammoseg.time_left import duration
-
-PACKAGES = {
-    "python": "Python",
-    "torch": "PyTorch",
-    "lightning": "Lightning",
-    "segmentation-models-pytorch": "segmentation-models-pytorch",
-    "solt": "SOLT",
-    "pydicom": "pydicom",
-    "opencv-python-headless": "OpenCV",
-    "numpy": "NumPy",
-    "scipy": "SciPy",
-    "scikit-learn": "scikit-learn",
-    "snakemake": "Snakemake",
-}
-"""In the order in which they are named."""
 
 
 def evaluation(study: MethodsStudy) -> list[str]:
@@ -132,70 +109,3 @@ def _robustness(sizes_mm: Sequence[float]) -> str:
         f"{MIN_PATIENTS} patients are not shown. The threshold was varied from {number(THRESHOLDS[0])} to "
         f"{number(THRESHOLDS[-1])} on the training part, for information only. No method of explanation was applied."
     )
-
-
-def software(study: MethodsStudy) -> list[str]:
-    """Versions, hardware, time."""
-    return [_versions(study), sentences(*_hardware(study))]
-
-
-def _versions(study: MethodsStudy) -> str:
-    of_all = (study.versions, *(r["versions"] for r in study.records))
-    used = {package: distinct(v[package] for v in of_all if package in v) for package in ("mammoseg", *PACKAGES)}
-    commits = distinct(r["commit"] for r in study.records if r["commit"])
-    made = [f"{c.removesuffix('-dirty')[:12]}{' with local changes' if c.endswith('-dirty') else ''}" for c in commits]
-    trained = f" (networks trained at commit{'s' * (len(made) > 1)} {listed(made)})" if made else ""
-    others = listed(f"{name} {listed(used[package])}" for package, name in PACKAGES.items() if used[package])
-    return (
-        f"The study was run by mammoseg {listed(used['mammoseg'])}{trained}, whose default settings follow Isosalo et al. (Proc. "
-        f"SPIE 12037, 2022, doi 10.1117/12.2628190), on {others}."
-    )
-
-
-def _hardware(study: MethodsStudy) -> list[str]:
-    machines = {
-        name: listed(distinct(_machine(m) for fold in folds for m in fold["hardware"]))
-        for name, folds in study.models.items()
-    }
-    systems = distinct(m["system"] for r in study.records for m in r["hardware"])
-    gpu = " GPU" if any("gpu" in m for r in study.records for m in r["hardware"]) else ""
-    resumed = sum(r["cost"]["resumed"] > 0 for r in study.records)
-    seconds = math.fsum(r["cost"]["seconds"] for r in study.records)
-    peak = spread((r["cost"]["peak_memory_mb"] / 1000 for r in study.records), 1)
-    return [
-        f"Each network was trained on {by_model(machines)}, under {listed(systems)}.",
-        f"Training took {duration(seconds)}, summed over all {len(study.records)} trainings, with a peak of {peak} GB of{gpu} "
-        "memory each.",
-        f"Of these, {resumed} {was(resumed)} broken off and taken up again after the last finished epoch."
-        if resumed
-        else "",
-    ]
-
-
-def _machine(machine: Mapping) -> str:
-    """One of the machines of a training."""
-    if "gpu" in machine:
-        memory = f"{number(round(machine['gpu_memory_mb'] / 1000))} GB"
-        return f"one {escaped(machine['gpu'])} ({memory}; CUDA {machine['cuda']}, cuDNN {machine['cudnn']})"
-    return f"{counted(machine['threads'], 'core')} of a CPU ({escaped(machine['processor'] or 'name unknown')})"
-
-
-def to_be_written(study: MethodsStudy) -> list[str]:
-    """What no file of the study tells, as a list."""
-    about_patients = [
-        "ethics approval, and consent or its waiver;",
-        "where, when and from whom the images were collected, prospectively or retrospectively; each archive's criteria of "
-        "inclusion; age and other characteristics of the patients;",
-        "mammography systems and acquisition; de-identification before the images came into this study;",
-        "who drew the reference outlines, with which qualification and tool, and how far readers agree;",
-    ]
-    points = [
-        *(["a study of patients: phantoms only show that the method runs;"] if study.only_phantoms else about_patients),
-        "intended use, the primary partition and outcome, and the rationale of the sample size;",
-        "how settings were chosen, and which others were tried; whether the cohort was extended after it was first drawn (who "
-        "joins later is assigned by pseudonym to the holdout, or else to the smallest fold);",
-        "registration, and where the protocol can be read;",
-        "funding, the funders' role, and competing interests;",
-        "where data, code and trained networks can be had.",
-    ]
-    return ["\n".join(f"- {point}" for point in points)]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from mammoseg.tables.methods.counts import Counts
-from mammoseg.tables.methods.prose import distinct, listed
+from mammoseg.tables.methods.counts import Counts, Group
+from mammoseg.tables.methods.prose import counted, distinct, listed
 from mammoseg.tables.rows import Models
 
 ENCODERS = {"resnet34": "ResNet-34", "resnet22_gmic": "GMIC's ResNet-22"}
@@ -110,3 +110,8 @@ def encoder(spec: Mapping) -> str:
 def decoder(spec: Mapping) -> str:
     """A model's decoder in words."""
     return DECODERS.get(spec["decoder"], spec["decoder"].removeprefix("smp."))
+
+
+def images_of(group: Group) -> str:
+    """``45 images of 10 patients``."""
+    return f"{counted(group.images, 'image')} of {counted(group.patients, 'patient')}"
