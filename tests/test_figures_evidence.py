@@ -38,7 +38,7 @@ BINS = [
     OF | {"model": m, "probability": str(p), "share_of_mass": str(p / 2), "pixels": "100"}
     for m in MODELS[:2]
     for p in (0.1, 0.5, 0.9)
-]
+] + [OF | {"model": m, "probability": "0.7", "share_of_mass": "1.0", "pixels": "99"} for m in MODELS[:2]]
 TRUST = [OF | {"model": m, "n_images": "30", "n_disagreement": "11"} for m in MODELS]
 SWEEP = [
     OF | {"model": "m0", "threshold": f"{t:.2f}", "n_images": "30", "dice_mean": f"{1 - t:.2f}"}

@@ -170,6 +170,7 @@ def study(tmp_path):
             "datasets": [{"name": "site-a", "root": "/secret/place/a"}],
             "weights": {"gmic": {"file": None}, "imagenet": {"file": "/secret/w.pth"}},
             "seed": 2022,
+            "statistics": {"alpha": 0.1},
         },
         "versions": {"torch": "2.14.1"},
         "methods": "# Methods\n\n*A draft.*\n\n## Data\n\nOne image was “a\\_b”.\n\n- ethics;\n- funding.\n",
@@ -194,6 +195,8 @@ def page(tmp_path):
 def test_means_and_comparisons_are_told_with_interval_and_verdict(study, page):
     text = page(study()).text
     assert text.count("0.301 to 0.482") == 2, "in a tile and in the table"
+    assert "90 % interval: 0.301 to 0.482" in text
+    assert "with its 90 % bootstrap interval over patients" in text
     assert "+0.041" in text
     assert "-0.010 to +0.090" in text
     assert "m<1> is better" in text
@@ -208,10 +211,14 @@ def test_tables_of_evidence_leave_out_what_no_row_has_and_join_the_specificitys_
     ]
     normal = [of | {"n_images": "9", "n_patients": "8", "specificity": "0.3", "false_positives_per_image": "1.5"}]
     found = [of | {"specificity_low": "0.1", "specificity_high": "0.6"}, of | {"part": "external"}]
-    shown = {t.id: t for t in evidence_tables({"variance_components": components, "normal_images": normal})}
+    shown = {
+        t.id: t for t in evidence_tables({"variance_components": components, "normal_images": normal}, {"alpha": 0.05})
+    }
     assert shown["variance_components"].headings[2:] == ["Models", "Between patients", "Between folds", "Residual"]
     assert "Interval" not in shown["normal_images"].headings
-    (table,) = evidence_tables({"normal_images": [*normal, normal[0] | {"dataset": "other"}], "detection": found[:0]})
+    (table,) = evidence_tables(
+        {"normal_images": [*normal, normal[0] | {"dataset": "other"}], "detection": found[:0]}, {"alpha": 0.05}
+    )
     assert "Interval" not in table.headings
     rows = _with_intervals([*normal, normal[0] | {"dataset": "other"}], found)
     assert [(r["specificity_low"], r["specificity_high"]) for r in rows] == [("0.1", "0.6"), ("", "")]
@@ -394,7 +401,7 @@ def test_the_script_counts_each_data_set_by_its_own_index_whatever_their_order(t
     model.write_text(json.dumps(fold_record(1) | {"versions": {"torch": "1"}}))
     (tmp_path / "methods.md").write_text("# Methods\n")
     main(
-        {"models": [{"name": "m"}], "splits": {"require_mass": True}},
+        {"models": [{"name": "m"}], "splits": {"require_mass": True}, "statistics": {"alpha": 0.05}},
         {"datasets": {d: {"importer": d, "role": roles[d], "phantom": False} for d in sorted(people)}},
         tables,
         tmp_path / "splits.csv",

@@ -48,7 +48,7 @@ def test_a_model_overrides_single_values_of_the_training(config, schema):
         (["training", "schedule", "focal_tversky_epochs"], -1, "config key training.schedule.focal_tversky_epochs is -1; it must be at least 0"),
         (["image", "side"], 100, "config key image.side is 100; it must be a multiple of 32"),
         (["models", 0, "encoder"], "resnet22_gmic", "has no weights 'imagenet'; use gmic or random"),
-        (["models", 0, "decoder"], "unett", "config key models[0].decoder is 'unett'"),
+        (["models", 0, "decoder"], "unett", "config key models[0].decoder is 'unett'; it must be unet, fpn or smp.<Name>, such as smp.UnetPlusPlus"),
         (["models", 0, "stem"], "gmic", "stem gmic goes with encoder resnet22_gmic only"),
         (["models", 1, "name"], "resnet34-unet-imagenet", "the name 'resnet34-unet-imagenet' stands there 2 times"),
         (["datasets", 0, "root"], "{dataroot}/x", "the only placeholder is {data_root}"),

@@ -215,4 +215,7 @@ def test_one_model_and_few_patients(study):
     rows = comparison_rows(few, models, DATASETS, RECIPE)
     assert {r["low"] for r in rows} == {""}
     assert {r["verdict"] for r in rows} == {TOO_FEW}
-    assert "| site | holdout | a | b | encoder | 2 |" in markdown(rows, RECIPE)
+    text = markdown(rows, RECIPE, ["All data sets are phantoms."])
+    assert "| site | holdout | a | b | encoder | 2 |" in text
+    assert "All data sets are phantoms. Difference of the mean Dice with a 95 % bootstrap interval" in text
+    assert "judged by an interval of 90 %" in text

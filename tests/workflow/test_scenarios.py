@@ -387,6 +387,12 @@ def test_why_tells_what_an_artefact_was_made_from_and_whether_it_stays(study):
     assert "the next run would make it again, by " in ran.output
     assert "1 × train_fold" in ran.output
     study.config["training"]["learning_rate"] = 0.003
+    table = study.results / "tables/answers.csv"
+    whole = table.read_bytes()
+    table.write_bytes(whole + b"\n")
+    ran = study.run("why", "--config", "artefact=results/tables/answers.csv")
+    assert "  tables/answers.csv: is itself not as it was made; delete it" in ran.output
+    table.write_bytes(whole)
     ran = study.run("why", "--config", "artefact=results/nothing", check=False)
     assert ran.status != 0
     assert "was made as results/nothing" in ran.output

@@ -13,6 +13,7 @@ from mammoseg.provenance import installed_versions
 from mammoseg.report import OF_AN_IMAGE, ReportFigure, StudyRecord, build_report
 from mammoseg.report.captions import CAPTIONS, TITLES
 from mammoseg.tables import segmentation
+from mammoseg.tables.comparisons import confidence
 
 
 def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: Path, work: Path, indexes: Sequence[Path],
@@ -45,7 +46,7 @@ def main(config: Mapping, recipe: Mapping, tables_: Mapping[str, Path], splits: 
             unusable=unusable,
             waiting=waiting,
             splits=read_csv(splits),
-            figures=[_figure(path) for path in figures],
+            figures=[_figure(path, confidence(config["statistics"])) for path in figures],
             config=config,
             versions={**installed_versions(), **_trained_with(folds), "mammoseg": __version__},
             methods=methods.read_text(encoding="utf-8"),
@@ -59,9 +60,9 @@ def _trained_with(folds: Mapping[str, Sequence[Mapping]]) -> Mapping[str, str]:
     return next(iter(folds.values()))[0]["versions"]
 
 
-def _figure(path: Path) -> ReportFigure:
+def _figure(path: Path, level: str) -> ReportFigure:
     kind, _, dataset = path.stem.partition("_")
-    return ReportFigure(path, TITLES[kind].format(dataset=dataset), CAPTIONS[kind])
+    return ReportFigure(path, TITLES[kind].format(dataset=dataset), CAPTIONS[kind].format(level=level))
 
 
 if __name__ == "__main__":

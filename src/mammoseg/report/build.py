@@ -11,6 +11,7 @@ from mammoseg.report import content
 from mammoseg.report.content import ReportFigure, StudyRecord
 from mammoseg.report.evidence import evidence_tables
 from mammoseg.tables import typeset
+from mammoseg.tables.comparisons import confidence
 from mammoseg.time_left import duration
 
 MIME = {".png": "image/png", ".svg": "image/svg+xml"}
@@ -40,6 +41,7 @@ def render(study: StudyRecord) -> str:
         study=study,
         summary=content.summary(study),
         results=result_groups(study.tables["segmentation"], study.tables["intervals"]),
+        level=confidence(study.config["statistics"]),
         tiles=tiles(study.tables["segmentation"], study.tables["baseline"], study.tables["intervals"]),
         published=None if typeset.has_counterpart(study.tables["segmentation"]) else typeset.published_cells(),
         published_title=typeset.PUBLISHED_TITLE,
@@ -50,7 +52,7 @@ def render(study: StudyRecord) -> str:
             | {"iou": typeset.plus_minus(row["iou_mean"], row["iou_sd"])}
             for row in study.tables["baseline"]
         ],
-        evidence=evidence_tables(study.tables),
+        evidence=evidence_tables(study.tables, study.config["statistics"]),
         figures=[(figure, data_uri(figure)) for figure in study.figures],
         cohort=content.cohort_rows(study),
         newcomers=content.new_patients(study),

@@ -1,4 +1,4 @@
-"""What stands above and below each figure of the report."""
+"""What stands above and below each figure of the report; ``{dataset}`` and ``{level}`` (of the intervals) are put in."""
 
 TITLES = {
     "cases": "Cases of {dataset}",
@@ -20,12 +20,12 @@ CAPTIONS = {
     "folds' masks (mass from a probability of 0.5), none where all agree. Blue: the reference.",
     "dice": "Dice of every image with a mass. Dashed: the best brightness threshold, chosen on the training part.",
     "differences": "Difference of the mean Dice between the models of each pair, on the same images with a mass, with "
-    "bootstrap intervals over patients, for the networks as they were trained. Out of fold every image is scored by the fold "
-    "that was not trained on it, elsewhere by the ensemble.",
+    "{level} bootstrap intervals over patients, for the networks as they were trained. Out of fold every image is scored by "
+    "the fold that was not trained on it, elsewhere by the ensemble.",
     "sizes": "Mean Dice of the images with a mass, by the diameter of a disc of the largest mass's area, with "
-    "bootstrap intervals over patients; groups of fewer than five patients are left out. Without a pixel spacing by the "
+    "{level} bootstrap intervals over patients; groups of fewer than five patients are left out. Without a pixel spacing by the "
     "diameter of all masses in % of the square's side. Dotted: the Dice that the reference keeps through the square.",
-    "groups": "Mean Dice of the images with a mass by what is known of them, with bootstrap intervals over "
+    "groups": "Mean Dice of the images with a mass by what is known of them, with {level} bootstrap intervals over "
     "patients; groups of fewer than five patients are left out.",
     "froc": "Share of the masses that are found against false positives per image, over all images, with and "
     "without a mass; a region's score is its mean probability. Dotted: 0.25, 0.5, 1 and 2 false positives"

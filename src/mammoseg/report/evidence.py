@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from mammoseg.tables.comparisons import TRAINED, p_in_words
+from mammoseg.tables.comparisons import TRAINED, confidence, p_in_words, verdicts_in_words
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -21,14 +21,17 @@ class ShownTable:
     numbers: frozenset[int]
 
 
-def evidence_tables(tables: Mapping[str, Rows]) -> list[ShownTable]:
+def evidence_tables(tables: Mapping[str, Rows], statistics: Mapping) -> list[ShownTable]:
     """The tables that hold anything, in the order in which a reader asks for them.
 
     Parameters
     ----------
     tables : mapping of str to rows
         answers, comparisons, ensembles, variance_components, original_geometry, detection, normal_images, trust.
+    statistics : mapping
+        The config's section.
     """
+    words = {"level": confidence(statistics), "verdicts": verdicts_in_words(statistics), "trained": TRAINED}
     tables = {
         **tables,
         "variance_components": _by_models(tables.get("variance_components", ())),
@@ -39,6 +42,7 @@ def evidence_tables(tables: Mapping[str, Rows]) -> list[ShownTable]:
         if rows := tables.get(id):
             # A column in which no row has anything (no seeds, no pixel spacing) says nothing.
             columns = {name: show for name, show in columns.items() if any(map(show, rows))}
+            note = note.format(**words)
             shown.append(ShownTable(id, title, note, list(columns), _cells(rows, columns), _numbers(rows, columns)))
     return shown
 
@@ -107,11 +111,11 @@ DIFFERENCE = {
 SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
     "answers": (
         "The study's questions",
-        "Mean Dice of A less that of B over the pairs of models that differ in nothing else, with a bootstrap interval "
-        "over patients; p of Wilcoxon's signed-rank test on patient means, corrected by Holm over the questions of a part; "
-        "equivalence within the margin of the config. Where a question names two things the answer is of both "
+        "Mean Dice of A less that of B over the pairs of models that differ in nothing else, with a {level} bootstrap "
+        "interval over patients; p of Wilcoxon's signed-rank test on patient means, corrected by Holm over the questions of "
+        "a part; equivalence within the margin of the config. Where a question names two things the answer is of both "
         "together; where pairs point opposite ways, the average hides it. "
-        f"{TRAINED} "
+        "{verdicts} {trained} "
         "At another threshold the models may stand otherwise: look at the figure of the threshold, too.",
         {
             **OF,
@@ -127,12 +131,10 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
     ),
     "comparisons": (
         "Do the models differ?",
-        "Every pair of models on the same images. Difference of the mean Dice (A − B) with its bootstrap interval over "
-        "patients; Wilcoxon's signed-rank test on patient means, corrected by Holm over the pairs of a part; equivalence "
+        "Every pair of models on the same images. Difference of the mean Dice (A − B) with its {level} bootstrap interval "
+        "over patients; Wilcoxon's signed-rank test on patient means, corrected by Holm over the pairs of a part; equivalence "
         "within the margin of the config. A test that is not significant does not show that two models are equal: hence "
-        "the test of equivalence, by a narrower interval than the one shown (of 90 % for 95). Better: p below the level, "
-        "and the interval without 0 on the side of the ranks. Too few patients: even if one model were better in every "
-        f"patient, p could not get there. Only a contrast in one thing is clean. {TRAINED}",
+        "the test of equivalence. Only a contrast in one thing is clean. {verdicts} {trained}",
         {
             **OF,
             "A": _text("model_a"),
@@ -146,7 +148,8 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
     "ensembles": (
         "Does ensembling help?",
         "The ensemble of all folds beside its single folds (mass from a probability of 0.5), image by image, where no "
-        "fold was trained on the patient; Wilcoxon's test on patient means, corrected by Holm over the models of a part.",
+        "fold was trained on the patient; {level} bootstrap interval over patients, Wilcoxon's test on patient means, "
+        "corrected by Holm over the models of a part. The verdicts are as above.",
         {
             **OF_MODEL,
             "Ensemble": _number("dice_ensemble"),
@@ -202,8 +205,8 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
     "detection": (
         "Are the masses found?",
         "A mass is found by a connected region of the prediction, by the rule of the config's section detection; "
-        "sensitivity with an exact interval for as many observations as the patients are worth; false positives per image "
-        "over all images, with and without a mass. "
+        "sensitivity with an exact {level} interval for as many observations as the patients are worth; false positives per "
+        "image over all images, with and without a mass. "
         "At 0.25 … 2: the highest sensitivity at no more false positives per image than that. The last two columns leave "
         "out missed masses, or all that lies outside the reference's box: for comparison with publications that do so, and for "
         "nothing else.",
@@ -226,7 +229,7 @@ SHOWN: Mapping[str, tuple[str, str, Mapping[str, Callable[[Mapping], str]]]] = {
     "normal_images": (
         "Images without a mass",
         "Scored apart, never in a mean Dice. Specificity: share of these images without a predicted region, with an exact "
-        "interval for as many observations as the patients are worth. A false positive is a predicted region.",
+        "{level} interval for as many observations as the patients are worth. A false positive is a predicted region.",
         {
             **OF_MODEL,
             "Images": _text("n_images"),

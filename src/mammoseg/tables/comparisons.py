@@ -203,19 +203,24 @@ def readable(rows: Sequence[Mapping], headings: Mapping[str, str], note: str) ->
     return "\n".join([*lines, "", note, ""])
 
 
+def confidence(recipe: Mapping, tails: int = 1) -> str:
+    """``95 %``: the level of the intervals; with two `tails`, that of the interval by which equivalence is judged."""
+    return f"{100 * (1 - tails * recipe['alpha']):g} %"
+
+
 def verdicts_in_words(recipe: Mapping) -> str:
     """What the words of a verdict stand for."""
     return (
         f"Better: p (Holm) below {recipe['alpha']:g}, and the interval without 0 on the side of the ranks. Too few patients: "
         "even if one were better in every patient, p could not get there. Equivalence is judged by an interval of "
-        f"{100 * (1 - 2 * recipe['alpha']):g} %, narrower than the one shown."
+        f"{confidence(recipe, 2)}, narrower than the one shown."
     )
 
 
 def markdown(rows: Sequence[Mapping], recipe: Mapping, warnings: Sequence[str] = ()) -> str:
     """The comparisons as a readable table, with what its words mean, and what makes them less than a study."""
     note = (
-        f"Difference of the mean Dice with a {100 * (1 - recipe['alpha']):g} % bootstrap interval over patients (BCa); "
+        f"Difference of the mean Dice with a {confidence(recipe)} bootstrap interval over patients (BCa); "
         "Wilcoxon's signed-rank test on patient means, corrected by Holm over the pairs of a part; equivalence: two "
         f"one-sided tests against ±{recipe['margin']:g}, each pair for itself. Images with a mass; out of fold each is scored by "
         f"the model that was not trained on it, elsewhere by the ensemble. {verdicts_in_words(recipe)} {TRAINED}"

@@ -13,6 +13,7 @@ from mammoseg.statistics import holm, variance_components
 from mammoseg.tables.comparisons import (
     TRAINED,
     compared,
+    confidence,
     contrast,
     parts,
     readable,
@@ -201,7 +202,7 @@ def markdown(rows: Sequence[Mapping], recipe: Mapping, warnings: Sequence[str] =
     note = (
         "Mean Dice of A less that of B, averaged over the pairs of models that differ in nothing else (where pairs point "
         "opposite ways, the average hides it), with a "
-        f"{100 * (1 - recipe['alpha']):g} % bootstrap interval over patients (BCa); p by Wilcoxon's signed-rank test on patient "
+        f"{confidence(recipe)} bootstrap interval over patients (BCa); p by Wilcoxon's signed-rank test on patient "
         "means, corrected by Holm over the questions of a part; equivalent: two one-sided tests against "
         f"±{recipe['margin']:g}, each question for itself. Images with a mass. {verdicts_in_words(recipe)} {TRAINED}"
     )
