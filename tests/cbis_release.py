@@ -9,6 +9,14 @@ from dicom_files import make_dicom
 from PIL import Image
 from pydicom.uid import ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from mammoseg.acceptance import Code
+from mammoseg.datasets.cbis_ddsm import CbisDdsmImporter
+from mammoseg.datasets.pictures import is_picture
+from mammoseg.datasets.registry import importer_for
+from mammoseg.dicom.read import read_header
+from mammoseg.errors import Unusable
+from mammoseg.indexing import index_release
+
 UID = "1.3.6.1.4.1.9590.100.1.2"
 ROWS, COLUMNS = 200, 100
 MASS = ["patient_id", "breast_density", "left or right breast", "image view", "abnormality id", "abnormality type", "mass shape",
@@ -139,3 +147,80 @@ def without_preamble(path: Path) -> None:
     ds = pydicom.dcmread(path)
     bare = pydicom.Dataset({e.tag: e for e in ds})
     bare.save_as(path, implicit_vr=True, little_endian=True, enforce_file_format=False)
+
+
+MASS_TRAIN = "mass_case_description_train_set.csv"
+
+
+def importer_of(cbis: Cbis) -> CbisDdsmImporter:
+    return CbisDdsmImporter(cbis.root)
+
+
+def cases(root: Path) -> tuple[dict, dict]:
+    """Case and masks by view; reasons by the name of what is set aside, at once or when it is described."""
+    importer = importer_for("cbis_ddsm", root)
+    found, aside = importer.candidates()
+    reasons = {x.path: x.reason for x in aside}
+    described = {}
+    for c in found:
+        name = f"{c.facts['patient']}_{c.facts['laterality']}_{c.facts['view']}"
+        try:
+            header = None if is_picture(c.image) else read_header(root / c.image)
+            case = importer.describe(c, header)
+            described[name] = case, list(importer.mass_masks(c, ROWS, COLUMNS))
+        except Unusable as bad:
+            reasons[name] = bad.reason
+    return described, reasons
+
+
+def write_release(root: Path, layout: str = "csv") -> Cbis:
+    cbis = Cbis(root, layout)
+    # Two masses with the numbers 2 and 3, crop and mask in one series and in two.
+    series = cbis.abnormality(
+        "P_00001", "LEFT", "CC", 2, pathology="BENIGN", assessment="3", shape="ROUND", subtlety="0"
+    )
+    cbis.abnormality("P_00001", "LEFT", "CC", 3, mask=box(50, 80, 20, 50), film_series=series, separate=True,
+                     pathology="MALIGNANT", assessment="5", shape="IRREGULAR-ARCHITECTURAL_DISTORTION", margins="SPICULATED")  # fmt: skip
+    # Crop and mask under each other's names.
+    cbis.abnormality("P_00001", "LEFT", "MLO", 1, reversed_names=True)
+    # Calcifications alone, two of them, and in one view with a mass: the tables of calcifications give it another series.
+    series = cbis.abnormality("P_00002", "RIGHT", "CC", 1, kind="calc", shape="PLEOMORPHIC", margins="CLUSTERED", density="0",
+                              pathology="BENIGN_WITHOUT_CALLBACK", assessment="2")  # fmt: skip
+    cbis.abnormality("P_00002", "RIGHT", "CC", 4, kind="calc", film_series=series, shape="N/A", margins="LINEAR", density="2",
+                     pathology="BENIGN_WITHOUT_CALLBACK", assessment="0")  # fmt: skip
+    cbis.abnormality("P_00002", "RIGHT", "MLO", 1, mask=box(5, 15, 30, 40))
+    cbis.abnormality("P_00002", "RIGHT", "MLO", 1, kind="calc", shape="AMORPHOUS", margins="REGIONAL", density="0",
+                     pathology="MALIGNANT", assessment="5")  # fmt: skip
+    # In the training table of masses and the test table of calcifications; and the reverse.
+    cbis.abnormality("P_00003", "LEFT", "CC", 1)
+    cbis.abnormality("P_00003", "RIGHT", "CC", 1, kind="calc", split="test")
+    cbis.abnormality("P_00004", "LEFT", "CC", 1, split="test")
+    cbis.abnormality("P_00004", "LEFT", "MLO", 1, kind="calc")
+    # A mask of 0.87 times the size, both ways, and masks that were scaled unequally: of a mass, of a calcification.
+    cbis.abnormality("P_00145", "LEFT", "CC", 1, mask=box(20, 40, 10, 30, (174, 87)), split="test")
+    cbis.abnormality("P_00353", "LEFT", "CC", 2, mask=box(20, 40, 10, 30, (ROWS - 1, COLUMNS)), split="test")
+    cbis.abnormality(
+        "P_00353", "LEFT", "MLO", 2, kind="calc", mask=box(20, 40, 10, 30, (ROWS - 2, COLUMNS)), split="test"
+    )
+    # Files that are not there.
+    cbis.abnormality("P_00005", "LEFT", "CC", 1, write=("full", "crop"))
+    cbis.abnormality("P_00005", "LEFT", "MLO", 1, write=("full",))
+    cbis.abnormality("P_00006", "LEFT", "CC", 1, write=("crop", "mask"))
+    cbis.save()
+    return cbis
+
+
+def one_mass(tmp_path: Path, layout: str = "csv", **how) -> Cbis:
+    """A release of one view with one mass."""
+    cbis = Cbis(tmp_path / "CBIS", layout)
+    cbis.abnormality("P_00001", "LEFT", "CC", 1, **how)
+    cbis.save()
+    return cbis
+
+
+VIEW = "Mass-Training_P_00001_LEFT_CC"
+
+
+def index(root: Path):
+    return index_release(CbisDdsmImporter(root), dataset="cbis", site="cbis", key=b"k" * 32, code=Code("1", frozenset({"1"})),
+                         seen=[], rendered_sha256={}.get)  # fmt: skip

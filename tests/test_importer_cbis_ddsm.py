@@ -3,13 +3,26 @@
 import logging
 import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 import yaml
-from cbis_release import COLUMNS, LAYOUTS, ROWS, UID, Cbis, box, without_preamble
+from cbis_release import (
+    COLUMNS,
+    LAYOUTS,
+    MASS_TRAIN,
+    ROWS,
+    VIEW,
+    Cbis,
+    box,
+    cases,
+    importer_of,
+    index,
+    one_mass,
+    without_preamble,
+    write_release,
+)
 from conftest import ROOT
 from index_dataset import main
 from snakemake.utils import update_config
@@ -17,93 +30,20 @@ from snakemake.utils import update_config
 from mammoseg.acceptance import Code
 from mammoseg.datasets.cbis_ddsm import CbisDdsmImporter
 from mammoseg.datasets.phantom import Site
-from mammoseg.datasets.pictures import is_picture, read_picture
+from mammoseg.datasets.pictures import read_picture
 from mammoseg.datasets.registry import importer_for
 from mammoseg.dicom.missing_windowing import MissingWindowing
-from mammoseg.dicom.read import read_header
-from mammoseg.errors import Unusable, UserError
 from mammoseg.files import read_csv
 from mammoseg.indexing import candidate_of, index_release, write_index
 from mammoseg.preparation import render_shard
 from mammoseg.shard_rows import Image as ShardImage
 from mammoseg.study import DataSet, Study
 
-MASS_TRAIN = "mass_case_description_train_set.csv"
-
-
-def importer_of(cbis: Cbis) -> CbisDdsmImporter:
-    return CbisDdsmImporter(cbis.root)
-
-
-def cases(root: Path) -> tuple[dict, dict]:
-    """Case and masks by view; reasons by the name of what is set aside, at once or when it is described."""
-    importer = importer_for("cbis_ddsm", root)
-    found, aside = importer.candidates()
-    reasons = {x.path: x.reason for x in aside}
-    described = {}
-    for c in found:
-        name = f"{c.facts['patient']}_{c.facts['laterality']}_{c.facts['view']}"
-        try:
-            header = None if is_picture(c.image) else read_header(root / c.image)
-            case = importer.describe(c, header)
-            described[name] = case, list(importer.mass_masks(c, ROWS, COLUMNS))
-        except Unusable as bad:
-            reasons[name] = bad.reason
-    return described, reasons
-
-
-def write_release(root: Path, layout: str = "csv") -> Cbis:
-    cbis = Cbis(root, layout)
-    # Two masses with the numbers 2 and 3, crop and mask in one series and in two.
-    series = cbis.abnormality(
-        "P_00001", "LEFT", "CC", 2, pathology="BENIGN", assessment="3", shape="ROUND", subtlety="0"
-    )
-    cbis.abnormality("P_00001", "LEFT", "CC", 3, mask=box(50, 80, 20, 50), film_series=series, separate=True,
-                     pathology="MALIGNANT", assessment="5", shape="IRREGULAR-ARCHITECTURAL_DISTORTION", margins="SPICULATED")  # fmt: skip
-    # Crop and mask under each other's names.
-    cbis.abnormality("P_00001", "LEFT", "MLO", 1, reversed_names=True)
-    # Calcifications alone, two of them, and in one view with a mass: the tables of calcifications give it another series.
-    series = cbis.abnormality("P_00002", "RIGHT", "CC", 1, kind="calc", shape="PLEOMORPHIC", margins="CLUSTERED", density="0",
-                              pathology="BENIGN_WITHOUT_CALLBACK", assessment="2")  # fmt: skip
-    cbis.abnormality("P_00002", "RIGHT", "CC", 4, kind="calc", film_series=series, shape="N/A", margins="LINEAR", density="2",
-                     pathology="BENIGN_WITHOUT_CALLBACK", assessment="0")  # fmt: skip
-    cbis.abnormality("P_00002", "RIGHT", "MLO", 1, mask=box(5, 15, 30, 40))
-    cbis.abnormality("P_00002", "RIGHT", "MLO", 1, kind="calc", shape="AMORPHOUS", margins="REGIONAL", density="0",
-                     pathology="MALIGNANT", assessment="5")  # fmt: skip
-    # In the training table of masses and the test table of calcifications; and the reverse.
-    cbis.abnormality("P_00003", "LEFT", "CC", 1)
-    cbis.abnormality("P_00003", "RIGHT", "CC", 1, kind="calc", split="test")
-    cbis.abnormality("P_00004", "LEFT", "CC", 1, split="test")
-    cbis.abnormality("P_00004", "LEFT", "MLO", 1, kind="calc")
-    # A mask of 0.87 times the size, both ways, and masks that were scaled unequally: of a mass, of a calcification.
-    cbis.abnormality("P_00145", "LEFT", "CC", 1, mask=box(20, 40, 10, 30, (174, 87)), split="test")
-    cbis.abnormality("P_00353", "LEFT", "CC", 2, mask=box(20, 40, 10, 30, (ROWS - 1, COLUMNS)), split="test")
-    cbis.abnormality(
-        "P_00353", "LEFT", "MLO", 2, kind="calc", mask=box(20, 40, 10, 30, (ROWS - 2, COLUMNS)), split="test"
-    )
-    # Files that are not there.
-    cbis.abnormality("P_00005", "LEFT", "CC", 1, write=("full", "crop"))
-    cbis.abnormality("P_00005", "LEFT", "MLO", 1, write=("full",))
-    cbis.abnormality("P_00006", "LEFT", "CC", 1, write=("crop", "mask"))
-    cbis.save()
-    return cbis
-
 
 @pytest.fixture(params=LAYOUTS)
 def release(request, tmp_path) -> Cbis:
     """The release in each of its layouts."""
     return write_release(tmp_path / "CBIS", request.param)
-
-
-def one_mass(tmp_path: Path, layout: str = "csv", **how) -> Cbis:
-    """A release of one view with one mass."""
-    cbis = Cbis(tmp_path / "CBIS", layout)
-    cbis.abnormality("P_00001", "LEFT", "CC", 1, **how)
-    cbis.save()
-    return cbis
-
-
-VIEW = "Mass-Training_P_00001_LEFT_CC"
 
 
 def test_every_case(release):
@@ -277,64 +217,6 @@ def test_tables_of_masses_alone(tmp_path, caplog):
         assert f"there is no table calc_case_description_{split}_set.csv" in caplog.text
 
 
-PATH = f"{VIEW}_1/{UID}.2/{UID}.3.2/000000.dcm"
-
-
-@pytest.mark.parametrize(
-    ("column", "cell", "reason"),
-    [
-        (0, "", "no_patient"),
-        (0, "P_00009", "bad_row"),  # another patient than in its paths
-        (2, "BOTH", "bad_laterality"),
-        (2, "RIGHT", "bad_row"),
-        (3, "AXL", "unknown_view"),
-        (4, "2", "bad_row"),
-        (11, "../../../etc/passwd", "bad_row"),
-        (11, "/etc/passwd", "bad_row"),
-        (11, "", "bad_row"),
-        (13, "../" + PATH, "bad_row"),
-        (13, PATH.rpartition("/")[0], "bad_row"),
-        (13, PATH.replace("_1/", "_2/"), "bad_row"),
-        (13, PATH.replace(f"{UID}.3.2", "CBIS-DDSM"), "bad_row"),  # a folder that holds everything
-        (13, PATH.replace("P_00001", "P_0\0001"), "bad_row"),
-    ],
-)
-def test_rows_that_contradict_themselves(tmp_path, column, cell, reason):
-    cbis = Cbis(tmp_path / "CBIS")
-    cbis.abnormality("P_00001", "LEFT", "CC", 1)
-    cbis.abnormality("P_00002", "LEFT", "CC", 1)
-    cbis.tables["mass", "train"][0][column] = cell
-    described, reasons = cases(cbis.save())
-    assert list(described) == ["P_00002_L_CC"]
-    assert list(reasons.values()) == [reason]
-
-
-def test_one_image_under_two_patients(tmp_path):
-    cbis = Cbis(tmp_path / "CBIS", "rest")
-    series = cbis.abnormality("P_00001", "LEFT", "CC", 1)
-    cbis.abnormality("P_00002", "LEFT", "CC", 1, film_series=series)
-    cbis.abnormality("P_00003", "LEFT", "CC", 1)
-    described, reasons = cases(cbis.save())
-    assert list(described) == ["P_00003_L_CC"]
-    assert reasons == {cbis.files[VIEW, "full"].relative_to(cbis.root).as_posix(): "two_views"}
-
-
-def test_explanations_name_no_one(tmp_path):
-    cbis = write_release(tmp_path / "CBIS")
-    cbis.tables["mass", "train"][0][3] = "Xanthippe"
-    cbis.save()
-    importer = importer_of(cbis)
-    found, aside = importer.candidates()
-    said = [x.explanation for x in aside]
-    for c in found:
-        try:
-            importer.describe(c, read_header(cbis.root / c.image))
-        except Unusable as bad:
-            said.append(bad.explanation)
-    assert len(said) == 6
-    assert not [s for s in said if re.search(r"P_\d|1\.3|Xanthippe|LEFT", s)]
-
-
 def test_same_order_whatever_the_disk_says(tmp_path, monkeypatch):
     cbis = write_release(tmp_path / "CBIS")
     first = importer_of(cbis).candidates()
@@ -350,11 +232,6 @@ def test_same_order_whatever_the_tables_say(tmp_path):
         rows.reverse()
     cbis.save()
     assert importer_of(cbis).candidates() == first
-
-
-def index(root: Path):
-    return index_release(CbisDdsmImporter(root), dataset="cbis", site="cbis", key=b"k" * 32, code=Code("1", frozenset({"1"})),
-                         seen=[], rendered_sha256={}.get)  # fmt: skip
 
 
 def test_the_index(release, tmp_path):
@@ -394,112 +271,6 @@ def test_a_chosen_part_of_the_release_is_not_compared_with_the_whole(tmp_path, c
     whole = "8 patients, here 6, 10 images with a mass, here 6, 11 masses, here 7"
     assert (f"differs from what is known of the whole: {whole}" in caplog.text) == (not where)
     assert ("differs" in caplog.text) == (not where)
-
-
-def test_links_that_leave_the_root(tmp_path):
-    cbis = Cbis(tmp_path / "CBIS")
-    for k in range(1, 5):
-        cbis.abnormality(f"P_0000{k}", "LEFT", "CC", 1)
-    root = cbis.save()
-
-    def move_out(patient, what):
-        path = cbis.files[f"Mass-Training_{patient}_LEFT_CC", what]
-        out = tmp_path / f"{patient}_{what}.dcm"
-        path.rename(out)
-        path.symlink_to(out)
-        return path
-
-    move_out("P_00001", "full")
-    move_out("P_00002", "mask1")
-    hidden = move_out("P_00003", "full")
-    hidden.rename(root / "flat.dcm")  # would be found by its header
-    assert sorted(x.reason for x in index(root).excluded) == ["missing_file", "outside_root", "outside_root"]
-    (root / MASS_TRAIN).rename(tmp_path / MASS_TRAIN)
-    (root / MASS_TRAIN).symlink_to(tmp_path / MASS_TRAIN)
-    with pytest.raises(UserError, match="is a link that leaves the data root"):
-        CbisDdsmImporter(root).candidates()
-
-
-@pytest.mark.parametrize("what", ["full", "mask1"])
-@pytest.mark.parametrize("layout", ["csv", "jpeg"])
-def test_decompression_bombs(tmp_path, layout, what):
-    cbis = Cbis(tmp_path / "CBIS", layout)
-    cbis.abnormality("P_00001", "LEFT", "CC", 1)
-    cbis.abnormality("P_00002", "LEFT", "CC", 1)
-    path = cbis.files[VIEW, what]
-    if layout == "jpeg":
-        data = path.read_bytes()
-        at = data.index(b"\xff\xc0") + 5  # marker SOF0: length, precision, then height and width
-        path.write_bytes(data[:at] + b"\xff\xdc\xff\xdc" + data[at + 4 :])  # 65500 x 65500
-    else:
-        ds = pydicom.dcmread(path)
-        ds.Rows = ds.Columns = 65500
-        ds.save_as(path)
-    (aside,) = index(cbis.save()).excluded
-    assert aside.reason == ("too_large" if what == "full" else "bad_mask")
-    assert "it claims more than 100 million pixels" in aside.explanation
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "is empty"),
-        (b"a,b\n1,2\n", "has no column 'patient_id'"),
-        (b"\0" * 64, "has no column 'patient_id'|is empty"),
-        ("utf-16", "has no column 'patient_id'"),
-        (b'"unclosed', "is not a well-formed CSV"),
-        ("cell", "is not a well-formed CSV"),
-    ],
-)
-def test_a_table_that_is_none_is_refused_by_name(tmp_path, content, message):
-    cbis = write_release(tmp_path / "CBIS")
-    table = cbis.root / MASS_TRAIN
-    if content == "utf-16":
-        content = table.read_text().encode("utf-16")
-    elif content == "cell":
-        content = table.read_bytes().replace(b"ROUND", b"X" * 10_000_000)
-    table.write_bytes(content)
-    with pytest.raises(UserError, match=message) as error:
-        importer_of(cbis).candidates()
-    assert str(table) in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_other_encodings_and_line_ends(tmp_path):
-    cbis = write_release(tmp_path / "CBIS")
-    before = importer_of(cbis).candidates()
-    table = cbis.root / MASS_TRAIN
-    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes().replace(b"\n", b"\r\n"))
-    assert importer_of(cbis).candidates() == before
-    table.write_bytes(table.read_bytes().removeprefix(b"\xef\xbb\xbf").replace(b"ROUND", b"R\xd6ND"))  # Latin-1
-    assert cases(cbis.root)[0]["P_00001_L_CC"][0].extra["mass_shape"].startswith("RÖND;")
-
-
-def test_tables_of_others_are_left_alone(tmp_path):
-    cbis = write_release(tmp_path / "CBIS")
-    before = importer_of(cbis).candidates()
-    (cbis.root / "metadata.csv").write_bytes(b'"' + b"\0" * 200_000)
-    assert importer_of(cbis).candidates() == before
-
-
-def test_not_a_release(tmp_path):
-    with pytest.raises(UserError, match="does not exist; expected there: the CBIS-DDSM release"):
-        CbisDdsmImporter(tmp_path / "absent").candidates()
-    with pytest.raises(UserError, match="holds no table of cases; expected there: the CBIS-DDSM release"):
-        CbisDdsmImporter(tmp_path).candidates()
-    cbis = one_mass(tmp_path, write=())
-    with pytest.raises(UserError, match="holds none of the images that its tables name"):
-        importer_of(cbis).candidates()
-
-
-def test_an_image_that_is_no_mammogram(tmp_path):
-    cbis = one_mass(tmp_path)
-    path = cbis.files[VIEW, "full"]
-    ds = pydicom.dcmread(path)
-    ds.Modality = "CT"
-    ds.SOPClassUID = pydicom.uid.CTImageStorage
-    ds.save_as(path)
-    assert cases(cbis.root) == ({}, {"P_00001_L_CC": "not_mammography"})
 
 
 @pytest.mark.parametrize("example", ["cbis_ddsm", "cbis_to_inbreast"])

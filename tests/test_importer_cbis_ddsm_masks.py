@@ -4,9 +4,8 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
-from cbis_release import COLUMNS, LAYOUTS, ROWS, box, film
+from cbis_release import COLUMNS, LAYOUTS, ROWS, VIEW, box, cases, film, importer_of, one_mass, write_release
 from PIL import Image
-from test_importer_cbis_ddsm import VIEW, cases, importer_of, one_mass, write_release
 
 from mammoseg.errors import Unusable
 
