@@ -100,7 +100,7 @@ def write_results(results: Path) -> None:
     from mammoseg.fold_model import save_model
     from mammoseg.models import build_model
     from mammoseg.png import write_png
-    from mammoseg.preparation import INJECTED, RENDERED
+    from mammoseg.preparation import RENDERED
     from mammoseg.shard_rows import images_of_shard
 
     picture, mask, chance, reference = (results / f"{n}.png" for n in ("picture", "mask", "chance", "reference"))
@@ -112,9 +112,8 @@ def write_results(results: Path) -> None:
     generator = random.Random(1)
     for rows in sorted((results / "private/big/shards").glob("*.csv")):
         shard = rows.stem
-        png, dicom = results / "big/png" / shard, results / "private/big/dicom" / shard
+        png = results / "big/png" / shard
         png.mkdir(parents=True)
-        dicom.mkdir(parents=True)
         images = images_of_shard(rows)
         rendered = [
             {**i.index, "status": "ok", "side": SIDE, "pad_right": 1, "png_sha256": fingerprint.digest(i.id) * 2,
@@ -130,7 +129,6 @@ def write_results(results: Path) -> None:
                 os.symlink(reference, png / f"{i.id}_reference.png")
         for name in (".manifest.csv", "manifest.csv"):
             write_csv(png / name, RENDERED, rendered)
-            write_csv(dicom / name, INJECTED, [{"image_id": i.id, "status": "ok"} for i in images])
     for name in ("images.npy", "masks.npy", "cases.csv"):
         write_text(results / "pack" / name, "not computed")
     write_text(results / "pack/pack.json", "{}")

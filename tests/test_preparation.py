@@ -302,11 +302,30 @@ def test_pictures_are_the_same_whether_injected_files_are_kept_or_not(shard):
     kept = {p.name: p.read_bytes() for p in (shard.folder / "png").glob("*.png")}
     rows = shard.manifest()
     missing = MissingWindowing(VOI_LUT)
-    assert shard.render(missing=missing)[1] == 0
+    assert shard.render(missing=missing) == (2, 0), "those without windowing"
     assert {p.name: p.read_bytes() for p in (shard.folder / "png").glob("*.png")} == kept
     assert {n: r["windowing"] for n, r in shard.manifest().items()} == {n: r["windowing"] for n, r in rows.items()}
     assert shard.render(missing=missing) == (0, 0)
-    assert shard.render(missing=MissingWindowing({**VOI_LUT, "center": 1400}))[0] > 0
+    assert shard.render(missing=MissingWindowing({**VOI_LUT, "center": 1400})) == (2, 0)
+
+
+def test_a_shard_that_gets_its_first_file_without_windowing_keeps_the_other_pictures(shard):
+    for name in "ac":
+        write_dicom(shard.root / f"{name}.dcm", ramp(128, 96), WindowCenter=2000, WindowWidth=3000)
+    shard.reindex()
+    render_shard(
+        shard.images, shard.importer, None, shard.folder / "png", RECIPE, CODE, 1
+    )  # as nothing is to be injected
+    write_dicom(shard.root / "a.dcm", ramp(128, 96))
+    shard.reindex()
+    shard.inject()
+    assert shard.render() == (1, 0)
+    assert {n: r["windowing"] for n, r in shard.manifest().items()} == {
+        "a": "injected",
+        "b": "window",
+        "c": "window",
+        "d": "image",
+    }
 
 
 def test_every_breast_is_mirrored_to_one_side_and_the_mirror_is_in_the_manifest(shard):

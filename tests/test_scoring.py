@@ -61,7 +61,7 @@ class Study:
             predicted.append(made)
         for shard, rows in zip(self.shards, shards, strict=True):
             write_csv(shard, RENDERED, rows)
-        write_csv(self.predictions, PREDICTED, predicted)
+        write_csv(self.predictions, PREDICTED, sorted(predicted, key=lambda row: row["image_id"]))
         return self
 
     def score(self, code=CODE, cell=4, **changes):

@@ -16,7 +16,7 @@ def site(prefix: str, patients: int, masses=lambda i: 1) -> list[dict]:
     """Index rows of a site: several images and studies per patient."""
     return [
         {"image_id": f"{prefix}{p}-{s}-{i}", "patient_id": f"{prefix}{p:03d}", "study_id": f"{prefix}{p}-{s}", "laterality": "L",
-         "n_masses": str(masses(p)), "content": f"c{p}{s}{i}", "annotations": "x"}
+         "n_masses": str(masses(p)), "windowing": "window", "content": f"c{p}{s}{i}", "annotations": "x"}
         for p in range(patients) for s in range(1 + p % 2) for i in range(4)
     ]  # fmt: skip
 
@@ -96,6 +96,17 @@ def test_no_shard_mixes_parts_and_each_is_bounded(indexes):
     for (_, shard), patients in members.items():
         assert {where[p][0] for p in patients} == {shard.rpartition("-")[0]}
         assert len(patients) <= 4
+
+
+def test_the_plan_counts_the_images_without_windowing_of_each_shard(indexes):
+    for r in indexes["site-a"]:
+        r["windowing"] = "none" if r["patient_id"] < "a003" else r["windowing"]
+    plan = plan_of(indexes)
+    home, expected = plan.shard_of("site-a"), Counter()
+    for r in indexes["site-a"]:
+        expected[home[r["image_id"]]] += r["windowing"] == "none"
+    assert sum(expected.values()) == 3 * 4 + 4, "of three patients, the second with two studies"
+    assert {w["unit"]: w["without_windowing"] for w in plan.work if w["unit"] in expected} == expected
 
 
 def test_a_patient_after_the_lock_is_new_and_changes_no_fold_and_no_shard(indexes):

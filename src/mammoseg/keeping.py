@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
-from mammoseg.files import read_csv, write_csv, write_text
+from mammoseg.files import stream_csv, whole, write_csv, write_text
 
 
 class Keeper:
@@ -92,13 +92,16 @@ class ImageKeeper:
         self.columns = columns
         self.code = code
         self.memory = self.folder / ".manifest.csv"
-        self.rows = {r["image_id"]: r for r in read_csv(self.memory)} if self.memory.exists() else {}
+        self.rows = {r["image_id"]: r for r in stream_csv(self.memory)} if self.memory.exists() else {}
+        self.present = (
+            set(os.listdir(self.folder)) if self.folder.exists() else set()
+        )  # asking for each would take minutes
 
     def known(self, image_id: str, made_from: str, files: Sequence[str] = ()) -> dict[str, str] | None:
         """The remembered row of an image, if it was made from `made_from` by this code and its `files` still stand."""
         row = self.rows.get(image_id)
         made_so = row and row.get("fingerprint") == made_from and row.get("code") in self.code.same
-        return row if made_so and all((self.folder / f).is_file() for f in files) else None
+        return row if made_so and self.present.issuperset(files) else None
 
     def forget(self, image_ids: Iterable[str]) -> None:
         """Forget what images that are about to be made again were made from; their other facts stay for comparison."""
@@ -109,8 +112,9 @@ class ImageKeeper:
 
     def finish(self, rows: Sequence[Mapping], files: Collection[str]) -> None:
         """Remove what is not among `files`, and write the manifest: first the copy that survives a failed job."""
-        for old in self.folder.glob("[!.]*"):
-            if old.name not in files and old.name != "manifest.csv":
-                old.unlink()
+        for name in os.listdir(self.folder):
+            if name not in files and name != "manifest.csv" and not name.startswith("."):
+                (self.folder / name).unlink()
         write_csv(self.memory, self.columns, rows)
-        write_csv(self.folder / "manifest.csv", self.columns, rows)
+        with whole(self.folder / "manifest.csv") as part:
+            shutil.copyfile(self.memory, part)

@@ -5,6 +5,7 @@ probability map, the map stays. The fold models are loaded only where an image i
 """
 
 import json
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
 from mammoseg.errors import UserError
-from mammoseg.files import read_csv
+from mammoseg.files import stream_csv
 from mammoseg.keeping import ImageKeeper
 from mammoseg.png import read_image, write_png
 
@@ -27,16 +28,14 @@ Predict = Callable[[Sequence[int], np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One image to predict: its row of a shard's manifest, the shard's folder, its part, and who predicts it (a fold, or all)."""
+    """One image to predict: where its PNG lies, its part, and who predicts it (a fold, or all)."""
 
-    row: Mapping[str, str]
+    id: str
+    patient_id: str
+    png_sha256: str
     folder: Path
     part: str
     made_by: str
-
-    @property
-    def id(self) -> str:
-        return self.row["image_id"]
 
     @property
     def png(self) -> Path:
@@ -61,12 +60,12 @@ def images_to_predict(
     for manifest in manifests:
         folder = manifest.parent
         waits = folder.name in waiting
-        for row in read_csv(manifest, ("image_id", "patient_id", "png_sha256", "status")):
+        for row in stream_csv(manifest, ("image_id", "patient_id", "png_sha256", "status")):
             if row["status"] == "ok":
                 role, fold = place[row["patient_id"]]
                 part = "new" if waits else "out_of_fold" if role == "train" else role
-                by = f"fold{fold}" if fold else ENSEMBLE
-                shown.append(Shown(row, folder, part, by))
+                by = sys.intern(f"fold{fold}") if fold else ENSEMBLE
+                shown.append(Shown(row["image_id"], row["patient_id"], row["png_sha256"], folder, part, by))
     return sorted(shown, key=lambda s: s.id)
 
 
@@ -85,6 +84,7 @@ def predict_dataset(
     Parameters
     ----------
     shown : sequence of Shown
+        The manifest keeps their order.
     models : sequence of Path
         model.json of the folds, in their order.
     folder : Path
@@ -105,15 +105,15 @@ def predict_dataset(
     prints = [[f["tensors_sha256"], f["normalisation"]] for f in facts]
     for k, f in enumerate(facts):
         for by, seen in ((f"fold{k}", ("training",)), (ENSEMBLE, ("training", "validation"))):
-            _refuse_seen(f, seen, {s.row["patient_id"] for s in shown if s.made_by == by}, k)
+            _refuse_seen(f, seen, {s.patient_id for s in shown if s.made_by == by}, k)
     keeper, rows, todo = ImageKeeper(folder, COLUMNS, code), [], {}
     seen_by = {f"fold{k}": fingerprint.digest([p]) for k, p in enumerate(prints)}
     seen_by[ENSEMBLE] = fingerprint.digest([prints, average])
     for s in shown:
-        print_ = fingerprint.digest(f"{s.row['png_sha256']} {seen_by[s.made_by]}")
-        row = {"image_id": s.id, "patient_id": s.row["patient_id"], "part": s.part, "made_by": s.made_by}
+        print_ = fingerprint.digest(f"{s.png_sha256} {seen_by[s.made_by]}")
+        row = {"image_id": s.id, "patient_id": s.patient_id, "part": s.part, "made_by": s.made_by}
         if old := keeper.known(s.id, print_, _files(s)):
-            row = {**old, **row}
+            row = old if row.items() <= old.items() else {**old, **row}
         else:
             row |= {"fingerprint": print_, "code": code.digest}
             todo.setdefault(s.made_by, []).append((s, row))

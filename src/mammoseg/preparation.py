@@ -130,7 +130,7 @@ def render_shard(
     Parameters
     ----------
     injected : Path or None
-        Folder of `inject_shard`; None where injected files are not kept.
+        Folder of `inject_shard`; None where it had nothing to do, or injected files are not kept.
     folder : Path
         Where PNGs and manifest.csv go.
     recipe : mapping
@@ -155,18 +155,23 @@ def render_shard(
     rows: dict[str, dict] = {}
     todo = []
     for image in images:
-        injection = injections[image.id] if injected else None
+        unwindowed = image.index["windowing"] == "none"  # what is injected does not concern the others
+        injection = injections[image.id] if injected and unwindowed else None
         made_from = [
             image.index["content"],
             image.index["annotations"],
             image.index["n_masses"] != "",
             image.index["laterality"],
-            [injection["sha256"], injection["status"]] if injection else missing.recipe if missing else None,
+            [injection["sha256"], injection["status"]]
+            if injection
+            else missing.recipe
+            if missing and unwindowed
+            else None,
             dict(recipe),
         ]
         print_ = fingerprint.digest(made_from)
         old = keeper.known(image.id, print_)
-        if old and all((folder / f).is_file() for f in _files(old)):
+        if old and keeper.present.issuperset(_files(old)):
             rows[image.id] = {**old, **{c: image.index[c] for c in CARRIED}}
         else:
             todo.append((image, injection, print_))

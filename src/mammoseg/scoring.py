@@ -17,7 +17,7 @@ from mammoseg.acceptance import Code
 from mammoseg.calibration import BINS, THRESHOLDS, dice_by_threshold, pixel_counts
 from mammoseg.case_scores import SCORES, Reference, binarise, score_case, votes_of
 from mammoseg.errors import UserError
-from mammoseg.files import read_csv, stream_csv, write_csv, write_text
+from mammoseg.files import stream_csv, write_csv, write_text
 from mammoseg.geometry import Letterbox
 from mammoseg.lesions import detect
 from mammoseg.png import read_mask, read_reference
@@ -43,7 +43,7 @@ def score_cases(
     Parameters
     ----------
     predictions : Path
-        ``manifest.csv`` of the predictions; ``<image_id>.png`` and ``<image_id>_votes.png`` lie beside it.
+        ``manifest.csv`` of the predictions, sorted by image_id; ``<image_id>.png`` and ``<image_id>_votes.png`` lie beside it.
     shards : iterable of Path
         ``manifest.csv`` of each shard of the data set; ``<image_id>_mask.png`` and ``<image_id>_reference.png`` lie beside it.
     recipe : mapping
@@ -64,14 +64,8 @@ def score_cases(
     UserError
         Where an image with a reference has no prediction: it must not silently leave the mean.
     """
-    made = {row["image_id"]: row for row in read_csv(predictions, FROM_PREDICTION)}
-    cases = {
-        row["image_id"]: (row, Path(shard).parent)
-        for shard in shards
-        for row in read_csv(shard, FROM_SHARD)
-        if row["status"] == "ok" and row["n_masses"] != ""
-    }
-    if lost := sorted(set(cases) - set(made)):
+    cases = _cases(shards)
+    if lost := sorted(cases.keys() - {row["image_id"] for row in stream_csv(predictions, ("image_id",))}):
         raise UserError(
             f"{len(lost)} of {len(cases)} images have no prediction in {predictions}, e.g. image_id {lost[0]}: "
             "delete that file and run again, so that they are predicted"
@@ -80,8 +74,10 @@ def score_cases(
 
     def rows() -> Iterator[Mapping]:
         nonlocal scored
-        for image_id, old in _beside(sorted(cases), memory):
-            (case, folder), prediction = cases[image_id], made[image_id]
+        ids = sorted(cases)
+        for image_id, old, prediction in zip(ids, _beside(ids, memory), _beside(ids, predictions), strict=True):
+            values, folder = cases[image_id]
+            case = dict(zip(FROM_SHARD, values, strict=True))
             facts = {k: case[k] for k in FACTS} | {"part": prediction["part"]}
             made_from = fingerprint.digest(
                 [dict(recipe), cell, folds]
@@ -135,14 +131,25 @@ def _lesion_rows(memory: Path) -> Iterator[Mapping]:
             yield {k: row[k] for k in LESIONS[:3]} | dict(zip(OF_LESIONS, lesion, strict=True))
 
 
-def _beside(image_ids: Iterable[str], memory: Path) -> Iterator[tuple[str, Mapping | None]]:
-    """Each id with its remembered row, if there is one; both are sorted."""
-    remembered = stream_csv(memory) if memory.exists() else iter(())
-    row = next(remembered, None)
+def _cases(shards: Iterable[Path]) -> dict[str, tuple[tuple[str, ...], Path]]:
+    """image_id → values of `FROM_SHARD` and folder of the shard, of every image with a reference: as small as a million need."""
+    cases = {}
+    for shard in map(Path, shards):
+        folder = shard.parent
+        for row in stream_csv(shard, FROM_SHARD):
+            if row["status"] == "ok" and row["n_masses"] != "":
+                cases[row["image_id"]] = (tuple(row.values()), folder)
+    return cases
+
+
+def _beside(image_ids: Iterable[str], table: Path) -> Iterator[Mapping | None]:
+    """The row of each id in a table, if there is one; ids and rows are sorted by image_id."""
+    rows = stream_csv(table) if table.exists() else iter(())
+    row = next(rows, None)
     for image_id in image_ids:
         while row and row["image_id"] < image_id:
-            row = next(remembered, None)
-        yield image_id, row if row and row["image_id"] == image_id else None
+            row = next(rows, None)
+        yield row if row and row["image_id"] == image_id else None
 
 
 def _score(image_id: str, case: Mapping, folder: Path, prediction: Mapping, predicted: Path, recipe: Mapping,

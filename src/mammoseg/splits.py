@@ -14,13 +14,14 @@ from mammoseg.errors import UserError
 
 SPLITS = ("patient_id", "dataset", "role", "fold")
 SHARDS = ("dataset", "patient_id", "shard")
-WORK = ("dataset", "unit", "role", "digest")
+WORK = ("dataset", "unit", "role", "digest", "without_windowing")
 
 
 class Indexed(NamedTuple):
     """What planning needs of one row of an index: a million of them must fit into memory.
 
-    `row` is the digest of the whole row, `source` that of what a training depends on: pixels, masses, side.
+    `row` is the digest of the whole row, `source` that of what a training depends on: pixels, masses, side. `unwindowed`: its
+    file carries no windowing.
     """
 
     image_id: str
@@ -28,6 +29,7 @@ class Indexed(NamedTuple):
     masses: int
     row: str
     source: str
+    unwindowed: bool
 
 
 @dataclass
@@ -51,7 +53,9 @@ def read_index(path: Path) -> Iterator[Indexed]:
     with open(path, newline="", encoding="utf-8") as f:
         rows = csv.reader(f)
         columns = next(rows)
-        image, patient, masses = (columns.index(c) for c in ("image_id", "patient_id", "n_masses"))
+        image, patient, masses, windowing = (
+            columns.index(c) for c in ("image_id", "patient_id", "n_masses", "windowing")
+        )
         source = [columns.index(c) for c in ("content", "annotations", "laterality")]
         lead = "\n".join(columns)
         for r in rows:
@@ -61,6 +65,7 @@ def read_index(path: Path) -> Iterator[Indexed]:
                 int(r[masses] or 0),
                 fingerprint.digest("\n".join([lead, *r])),
                 fingerprint.digest("\n".join(r[c] for c in source)),
+                r[windowing] == "none",
             )
 
 
@@ -262,13 +267,17 @@ def _all(images: Iterable[Indexed]) -> str:
 
 
 def _work(images, roles, plan: Plan, folds: int, require_mass: bool) -> list[dict]:
-    """One row per shard and per fold with the digest of what it is made from: the triggers below the checkpoint."""
+    """One row per shard and per fold with the digest of what it is made from: the triggers below the checkpoint.
+
+    A shard's row also tells how many of its images carry no windowing: without any, no job injects.
+    """
     units, trained, validated = [], [], defaultdict(list)
     for d, rows in images.items():
-        shard_of, made_from = plan.shard_of(d), defaultdict(list)
+        shard_of, made_from, unwindowed = plan.shard_of(d), defaultdict(list), Counter()
         for r in rows:
             shard = shard_of[r.image_id]
             made_from[shard].append(r.row)
+            unwindowed[shard] += r.unwindowed
             cohort = roles[d] == "train" and (d, shard) not in plan.lock.waiting
             role, fold = plan.lock.patients.get(r.patient_id, ("", ""))
             if cohort and role == "train" and (r.masses or not require_mass):
@@ -277,7 +286,9 @@ def _work(images, roles, plan: Plan, folds: int, require_mass: bool) -> list[dic
         for shard in sorted(made_from):
             role = "new" if (d, shard) in plan.lock.waiting else shard.rpartition("-")[0]
             digest = fingerprint.of_parts(made_from[shard])
-            units.append({"dataset": d, "unit": shard, "role": role, "digest": digest})
+            units.append(
+                {"dataset": d, "unit": shard, "role": role, "digest": digest, "without_windowing": unwindowed[shard]}
+            )
     everything = fingerprint.of_parts(trained)
     for k in range(folds):
         digest = fingerprint.digest([everything, fingerprint.of_parts(validated[str(k)])])

@@ -15,7 +15,7 @@ from conftest import ROOT
 from test_importer_cdd_cesm import CIRCLE, LOW, write_image
 
 from mammoseg.datasets.phantom import make_release
-from mammoseg.files import write_csv
+from mammoseg.files import read_csv, write_csv
 
 CONFIGS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "config").rglob("*.yaml"))
 PROFILES = sorted(p.name for p in (ROOT / "profiles").iterdir())
@@ -76,7 +76,9 @@ def test_a_config_is_planned_exactly(config, data, tmp_path):
     assert jobs["train_fold"] == (3 if one else 20)
     assert jobs["index_dataset"] == jobs["assign_folds"] == 0
     assert jobs["write_report"] == jobs["summarise_scores"] == jobs["pack_training"] == 1
-    assert jobs["render_png"] == jobs["inject_voi_lut"] > 0
+    work = read_csv(tmp_path / "results/work.csv")
+    assert jobs["render_png"] == sum(w["dataset"] != "fold" and w["role"] != "index" for w in work) > 0
+    assert jobs["inject_voi_lut"] == sum(w["without_windowing"] not in ("", "0") for w in work)
 
 
 def test_every_ready_study_has_a_page():

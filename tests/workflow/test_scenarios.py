@@ -221,17 +221,53 @@ def test_the_voi_lut_concerns_the_files_without_windowing(study):
     assert ran.trained == 0
 
 
+def test_only_a_shard_with_a_file_without_windowing_has_a_job_that_injects(study):
+    path, image_id = image_of(study, "holdout")
+    whole, folders = path.read_bytes(), study.results / "private/site-a/dicom"
+    assert not folders.exists()
+    ds = pydicom.dcmread(path)
+    for name in ("WindowCenter", "WindowWidth", "VOILUTSequence"):
+        if name in ds:
+            delattr(ds, name)
+    ds.save_as(path)
+    ran = study.run()
+    assert (ran.jobs["inject_voi_lut"], ran.jobs["render_png"], ran.converted, ran.trained) == (1, 1, 1, 0)
+    assert [p.name for p in folders.glob("*/*.dcm")] == [f"{image_id}.dcm"]
+    path.write_bytes(whole)
+    ran = study.run()
+    assert (ran.jobs["inject_voi_lut"], ran.jobs["render_png"], ran.converted, ran.trained) == (0, 1, 1, 0)
+    assert not list(folders.glob("*/*")), "a copy that nobody needs any more"
+
+
+def test_where_nothing_is_injected_no_job_does_so(study):
+    shards, images = (
+        len(list((study.results / "site-b/png").iterdir())),
+        len(read_csv(study.results / "site-b/index.csv")),
+    )
+    before, pictures = study.config["image"]["voi_lut"], tables(study)
+    study.config["image"]["voi_lut"] = {"kind": "none"}
+    ran = study.run()
+    assert (ran.jobs["inject_voi_lut"], ran.jobs["render_png"]) == (0, shards)
+    assert (ran.converted, ran.trained) == (images, 0)
+    assert not list(study.results.glob("private/*/dicom/*/*"))
+    assert tables(study) != pictures
+    study.config["image"]["voi_lut"] = before
+    ran = study.run()
+    assert (ran.jobs["inject_voi_lut"], ran.converted, ran.trained) == (shards, images, 0)
+    assert tables(study) == pictures
+
+
 def test_injected_files_need_not_be_kept_and_the_pictures_are_the_same(study):
-    images = sum(len(read_csv(study.results / d / "index.csv")) for d in ("site-a", "site-b"))
+    without_windowing = len(read_csv(study.results / "site-b/index.csv"))
     pictures = {p: p.read_bytes() for p in study.results.glob("site-*/png/*/*.png")}
     study.config["image"]["keep_injected"] = False
     ran = study.run()
-    assert (ran.converted, ran.trained, ran.jobs["inject_voi_lut"]) == (images, 0, 0)
+    assert (ran.converted, ran.trained, ran.jobs["inject_voi_lut"]) == (without_windowing, 0, 0)
     assert not list(study.results.glob("private/*/dicom/*/*"))
     assert {p: p.read_bytes() for p in pictures} == pictures
     del study.config["image"]["keep_injected"]
     ran = study.run()
-    assert (ran.converted, ran.trained) == (images, 0)
+    assert (ran.converted, ran.trained) == (without_windowing, 0)
     assert {p: p.read_bytes() for p in pictures} == pictures
 
 

@@ -57,9 +57,8 @@ def indexed():
 
 
 def rendered():
-    kept = shards(*DATASETS) if STUDY.image["keep_injected"] else []
-    injected = [f"{R}/private/{d}/dicom/{u}/manifest.csv" for d, u in kept]
-    return indexed() + injected + manifests(*DATASETS)
+    kept = [manifest for shard in shards(*DATASETS) if (manifest := injected(*shard))]
+    return indexed() + kept + manifests(*DATASETS)
 
 
 def trained():

@@ -109,6 +109,13 @@ def manifests(*datasets, among=ROLES):
     return [f"{R}/{d}/png/{u}/manifest.csv" for d, u in shards(*datasets, among=among)]
 
 
+def injected(dataset, shard):
+    """Manifest of a shard's injected files; nothing where all its images carry windowing, or none is injected, or kept."""
+    wanted = STUDY.image["keep_injected"] and STUDY.image["voi_lut"]["kind"] != "none"
+    missing = wanted and work()[dataset, shard].get("without_windowing") != "0"  # an older version's plan does not say
+    return f"{R}/private/{dataset}/dicom/{shard}/manifest.csv" if missing else []
+
+
 def made_by_a_rule(wildcards):
     """What makes a release that does not exist by itself."""
     before_planning()

@@ -28,7 +28,7 @@ rule inject_voi_lut:
 rule render_png:
     input:
         plan=planned,
-        injected=f"{R}/private/{{dataset}}/dicom/{{shard}}/manifest.csv" if STUDY.image["keep_injected"] else [],
+        injected=lambda w: injected(w.dataset, w.shard),
     output:
         manifest=f"{R}/{{dataset}}/png/{{shard}}/manifest.csv",
     log:

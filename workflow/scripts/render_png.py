@@ -32,7 +32,7 @@ def main(rows: Path, importer: str, root: Path, injected: Path | None, folder: P
 
 
 def forget_injected(results: Path, private: Path, dataset: str, shard: str) -> None:
-    """Remove what an earlier run injected for a shard, now that the config does not keep it: a copy of the archive."""
+    """Remove what an earlier run injected for a shard, now that it is not asked for any more: a copy of the archive."""
     shutil.rmtree(private / dataset / "dicom" / shard, ignore_errors=True)
     Record(results, results / "logs/inject_voi_lut" / dataset / f"{shard}.log").remove()
 
