@@ -8,6 +8,7 @@ stays where they agree: a touched, copied or moved archive costs a reading, not 
 import json
 import logging
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -126,6 +127,7 @@ def index_release(
     taken: set[str] = set()
     candidates.sort(key=lambda c: c.image)
     index.opened, entries = _look(importer, candidates, known, code, workers)
+    del candidates, known  # of a million images
     of_two = _of_two_patients(entries, named)
     for entry in entries:
         if isinstance(entry, SetAside):
@@ -401,8 +403,13 @@ def load_seen(path: Path) -> list[Seen]:
     if not path.exists():
         return []
     with path.open(**TEXT) as f, suppress(TypeError, json.JSONDecodeError):
-        return [Seen(**json.loads(line)) for line in f]
+        return [Seen(**json.loads(line, object_pairs_hook=_interned)) for line in f]
     return []
+
+
+def _interned(pairs: Iterable[tuple[str, object]]) -> dict:
+    """A JSON object whose keys and texts stand once in memory: every line has the same keys."""
+    return {sys.intern(k): sys.intern(v) if isinstance(v, str) else v for k, v in pairs}
 
 
 def write_index(index: Index, public: Path, private: Path) -> None:
