@@ -44,6 +44,15 @@ def change_pixels(path) -> None:
     ds.save_as(path)
 
 
+def remove_windowing(path) -> None:
+    """Take VOI LUTs and windows out of a file."""
+    ds = pydicom.dcmread(path)
+    for name in ("WindowCenter", "WindowWidth", "VOILUTSequence"):
+        if name in ds:
+            delattr(ds, name)
+    ds.save_as(path)
+
+
 def rename(study, path, name) -> None:
     """Rename an image of site-a together with its masks."""
     for mask in (study.folder / "data/site-a/masks" / path.parent.name).glob(f"{path.stem}_mask_*"):
@@ -225,11 +234,7 @@ def test_only_a_shard_with_a_file_without_windowing_has_a_job_that_injects(study
     path, image_id = image_of(study, "holdout")
     whole, folders = path.read_bytes(), study.results / "private/site-a/dicom"
     assert not folders.exists()
-    ds = pydicom.dcmread(path)
-    for name in ("WindowCenter", "WindowWidth", "VOILUTSequence"):
-        if name in ds:
-            delattr(ds, name)
-    ds.save_as(path)
+    remove_windowing(path)
     ran = study.run()
     assert (ran.jobs["inject_voi_lut"], ran.jobs["render_png"], ran.converted, ran.trained) == (1, 1, 1, 0)
     assert [p.name for p in folders.glob("*/*.dcm")] == [f"{image_id}.dcm"]

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from dry_runner import DryRunner, planned_jobs
+from test_scenarios import remove_windowing
 from tiny import CONFIG, TinyStudy
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
@@ -152,8 +153,10 @@ def checkout(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def study(checkout, tmp_path_factory) -> TinyStudy:
-    """A study that was run, with all sections of the config written out."""
+    """A study that was run, with all sections of the config written out; no file carries windowing."""
     study = TinyStudy(tmp_path_factory.mktemp("study"), patients={"site-a": 6, "site-b": 1}, checkout=checkout)
+    for path in study.images("site-a"):
+        remove_windowing(path)
     full = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     for section, value in CONFIG.items():
         full[section] = {**full[section], **value} if isinstance(value, dict) else copy.deepcopy(value)
