@@ -88,15 +88,31 @@ def _tree(path: str, mtime_ns: int, size: int) -> tuple[str, tuple[str, ...]]:
         documented = isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         if documented and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
             del body[0]
-    return digest(_shape(tree)), tuple(n for n in imported if n.split(".")[0] == PACKAGE.name)
+    words: list[str] = []
+    _spell(tree, words)
+    return digest("\n".join(words)), tuple(n for n in imported if n.split(".")[0] == PACKAGE.name)
 
 
-def _shape(node) -> list:
-    """A syntax tree as nested lists. Unlike `ast.dump` the same in every Python: what is empty or absent is left out."""
+def _spell(node, words: list[str]) -> None:
+    """Append a syntax tree to `words`. Unlike `ast.dump` the same in every Python: what is empty or absent is left out.
+
+    Flat, for nested lists of all modules would take five times as long, at every start.
+    """
     if isinstance(node, ast.AST):
-        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
-        return [type(node).__name__, *([name, _shape(value)] for name, value in fields)]
-    return [_shape(n) for n in node] if isinstance(node, list) else [type(node).__name__, repr(node)]
+        words.append(type(node).__name__)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is not None and value != []:
+                words.append(name)
+                _spell(value, words)
+        words.append(")")
+    elif isinstance(node, list):
+        words.append("[")
+        for n in node:
+            _spell(n, words)
+        words.append("]")
+    else:
+        words += (type(node).__name__, repr(node))
 
 
 def _module_file(name: str) -> Path | None:
