@@ -20,6 +20,6 @@ def _kill(flag: Path) -> None:
 for _flag in [*Path.cwd().glob("fail_*"), *Path.cwd().glob("kill_*")]:
     if sys.argv[0].endswith(f".{_flag.name[5:]}.py"):
         if _flag.name.startswith("fail"):
-            sys.stderr.write("made to fail\n")
+            sys.stderr.write(f"{_flag.name[5:]} is made to fail\n")
             sys.exit(1)
         threading.Thread(target=_kill, args=(_flag,), daemon=True).start()
