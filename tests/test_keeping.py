@@ -54,7 +54,7 @@ def test_storing_again_replaces(tmp_path, keeper):
 
 def test_images_are_known_by_fingerprint_and_file(tmp_path):
     keeper = ImageKeeper(tmp_path, COLUMNS, CODE)
-    for name in ("a.png", "b.png", "old.png"):
+    for name in ("a.png", "b.png", "old.png", ".half.part.png"):
         (tmp_path / name).write_text(name)
     keeper.finish([{"image_id": i, "fingerprint": f"r-{i}", "code": "code-1"} for i in "ab"], {"a.png", "b.png"})
     assert sorted(p.name for p in tmp_path.iterdir()) == [".manifest.csv", "a.png", "b.png", "manifest.csv"]
@@ -62,6 +62,9 @@ def test_images_are_known_by_fingerprint_and_file(tmp_path):
     assert again.known("a", "r-a", ["a.png"]) == {"image_id": "a", "fingerprint": "r-a", "code": "code-1"}
     assert again.known("a", "other", ["a.png"]) is None
     assert again.known("a", "r-a", ["gone.png"]) is None
+    (tmp_path / "a.png").unlink()
+    (tmp_path / "a.png").symlink_to("/nowhere/a.png")
+    assert ImageKeeper(tmp_path, COLUMNS, CODE).known("a", "r-a", ["a.png"]) is None, "on a disk that is not there"
     assert ImageKeeper(tmp_path, COLUMNS, CHANGED).known("a", "r-a") is None
     assert ImageKeeper(tmp_path, COLUMNS, EQUAL).known("a", "r-a")["code"] == "code-1", (
         "who really made it stays on record"

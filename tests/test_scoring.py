@@ -99,6 +99,14 @@ def test_rows_of_a_data_set(study):
     assert {k: rows[1][k] for k in facts} == facts
 
 
+def test_predictions_out_of_order_are_no_predictions(study):
+    cases = [{"image_id": i, "n_masses": "0", "mask": EMPTY, "probability": FULL} for i in "ab"]
+    study.write(cases)
+    write_csv(study.predictions, PREDICTED, read_csv(study.predictions)[::-1])
+    with pytest.raises(UserError, match="1 of 2 images have no prediction .* image_id a: delete that file"):
+        study.score()
+
+
 @pytest.mark.parametrize(
     ("columns", "pad_right", "counted"), [(48, 1, slice(0, 32)), (48, 0, slice(32, 64)), (50, 1, slice(0, 34))]
 )

@@ -11,6 +11,9 @@ from types import MappingProxyType
 TEXT = MappingProxyType({"encoding": "utf-8", "errors": "surrogateescape"})
 """How text of ours is opened: a file name of an archive that is no UTF-8 (zipped on Windows) keeps its bytes."""
 
+PART = ".part"
+"""Stands in the hidden name of a file that is not whole yet."""
+
 
 @contextmanager
 def whole(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
@@ -21,7 +24,9 @@ def whole(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.part{path.suffix}")  # one name, so that what a killed job left is written over
+    part = path.with_name(
+        f".{path.stem}{PART}{path.suffix}"
+    )  # one name, so that what a killed job left is written over
     try:
         yield part
         if durable:

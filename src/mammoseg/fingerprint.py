@@ -96,7 +96,7 @@ def _tree(path: str, mtime_ns: int, size: int) -> tuple[str, tuple[str, ...]]:
 def _spell(node, words: list[str]) -> None:
     """Append a syntax tree to `words`. Unlike `ast.dump` the same in every Python: what is empty or absent is left out.
 
-    Flat, for nested lists of all modules would take five times as long, at every start.
+    Flat, for nested lists of all modules would take twice as long, at every start.
     """
     if isinstance(node, ast.AST):
         words.append(type(node).__name__)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
-from mammoseg.files import stream_csv, whole, write_csv, write_text
+from mammoseg.files import PART, stream_csv, whole, write_csv, write_text
 
 
 class Keeper:
@@ -93,9 +93,8 @@ class ImageKeeper:
         self.code = code
         self.memory = self.folder / ".manifest.csv"
         self.rows = {r["image_id"]: r for r in stream_csv(self.memory)} if self.memory.exists() else {}
-        self.present = (
-            set(os.listdir(self.folder)) if self.folder.exists() else set()
-        )  # asking for each would take minutes
+        # One look at the folder: asking for each of a million files would take minutes.
+        self.present = {e.name for e in os.scandir(self.folder) if e.is_file()} if self.folder.exists() else set()
 
     def known(self, image_id: str, made_from: str, files: Sequence[str] = ()) -> dict[str, str] | None:
         """The remembered row of an image, if it was made from `made_from` by this code and its `files` still stand."""
@@ -111,9 +110,9 @@ class ImageKeeper:
             write_csv(self.memory, self.columns, self.rows.values())
 
     def finish(self, rows: Sequence[Mapping], files: Collection[str]) -> None:
-        """Remove what is not among `files`, and write the manifest: first the copy that survives a failed job."""
+        """Remove what is not among `files`, half files included, and write the manifest: first the copy that survives."""
         for name in os.listdir(self.folder):
-            if name not in files and name != "manifest.csv" and not name.startswith("."):
+            if name not in files and name != "manifest.csv" and (not name.startswith(".") or PART in name):
                 (self.folder / name).unlink()
         write_csv(self.memory, self.columns, rows)
         with whole(self.folder / "manifest.csv") as part:

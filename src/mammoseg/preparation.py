@@ -42,6 +42,8 @@ CARRIED = RENDERED[:7]
 """Columns of the manifest that come from the index as they are."""
 MOSTLY_WHITE = 0.5
 """Share of a breast's pixels that are fully white from which on its windowing shows nothing of it."""
+NOTHING_INJECTED = ["", "ok"]
+"""SHA-256 and status of an injection that an image does not need."""
 CRASHED = {
     "status": "decoder_crashed",
     "explanation": "the decoder ended abnormally: the file is damaged",
@@ -155,18 +157,18 @@ def render_shard(
     rows: dict[str, dict] = {}
     todo = []
     for image in images:
-        unwindowed = image.index["windowing"] == "none"  # what is injected does not concern the others
-        injection = injections[image.id] if injected and unwindowed else None
+        injection, given = None, NOTHING_INJECTED
+        if image.index["windowing"] == "none" and injected:
+            injection = injections[image.id]
+            given = [injection["sha256"], injection["status"]]
+        elif image.index["windowing"] == "none" and missing:
+            given = missing.recipe
         made_from = [
             image.index["content"],
             image.index["annotations"],
             image.index["n_masses"] != "",
             image.index["laterality"],
-            [injection["sha256"], injection["status"]]
-            if injection
-            else missing.recipe
-            if missing and unwindowed
-            else None,
+            given,
             dict(recipe),
         ]
         print_ = fingerprint.digest(made_from)

@@ -65,7 +65,8 @@ def score_cases(
         Where an image with a reference has no prediction: it must not silently leave the mean.
     """
     cases = _cases(shards)
-    if lost := sorted(cases.keys() - {row["image_id"] for row in stream_csv(predictions, ("image_id",))}):
+    ids = sorted(cases)
+    if lost := [image_id for image_id, row in zip(ids, _beside(ids, predictions), strict=True) if row is None]:
         raise UserError(
             f"{len(lost)} of {len(cases)} images have no prediction in {predictions}, e.g. image_id {lost[0]}: "
             "delete that file and run again, so that they are predicted"
@@ -74,7 +75,6 @@ def score_cases(
 
     def rows() -> Iterator[Mapping]:
         nonlocal scored
-        ids = sorted(cases)
         for image_id, old, prediction in zip(ids, _beside(ids, memory), _beside(ids, predictions), strict=True):
             values, folder = cases[image_id]
             case = dict(zip(FROM_SHARD, values, strict=True))

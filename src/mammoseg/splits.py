@@ -20,8 +20,7 @@ WORK = ("dataset", "unit", "role", "digest", "without_windowing")
 class Indexed(NamedTuple):
     """What planning needs of one row of an index: a million of them must fit into memory.
 
-    `row` is the digest of the whole row, `source` that of what a training depends on: pixels, masses, side. `unwindowed`: its
-    file carries no windowing.
+    `row` is the digest of the whole row, `source` that of what a training depends on: pixels, masses, side.
     """
 
     image_id: str
@@ -29,7 +28,7 @@ class Indexed(NamedTuple):
     masses: int
     row: str
     source: str
-    unwindowed: bool
+    without_windowing: bool
 
 
 @dataclass
@@ -273,11 +272,11 @@ def _work(images, roles, plan: Plan, folds: int, require_mass: bool) -> list[dic
     """
     units, trained, validated = [], [], defaultdict(list)
     for d, rows in images.items():
-        shard_of, made_from, unwindowed = plan.shard_of(d), defaultdict(list), Counter()
+        shard_of, made_from, without_windowing = plan.shard_of(d), defaultdict(list), Counter()
         for r in rows:
             shard = shard_of[r.image_id]
             made_from[shard].append(r.row)
-            unwindowed[shard] += r.unwindowed
+            without_windowing[shard] += r.without_windowing
             cohort = roles[d] == "train" and (d, shard) not in plan.lock.waiting
             role, fold = plan.lock.patients.get(r.patient_id, ("", ""))
             if cohort and role == "train" and (r.masses or not require_mass):
@@ -287,7 +286,13 @@ def _work(images, roles, plan: Plan, folds: int, require_mass: bool) -> list[dic
             role = "new" if (d, shard) in plan.lock.waiting else shard.rpartition("-")[0]
             digest = fingerprint.of_parts(made_from[shard])
             units.append(
-                {"dataset": d, "unit": shard, "role": role, "digest": digest, "without_windowing": unwindowed[shard]}
+                {
+                    "dataset": d,
+                    "unit": shard,
+                    "role": role,
+                    "digest": digest,
+                    "without_windowing": without_windowing[shard],
+                }
             )
     everything = fingerprint.of_parts(trained)
     for k in range(folds):

@@ -76,9 +76,14 @@ def test_a_config_is_planned_exactly(config, data, tmp_path):
     assert jobs["train_fold"] == (3 if one else 20)
     assert jobs["index_dataset"] == jobs["assign_folds"] == 0
     assert jobs["write_report"] == jobs["summarise_scores"] == jobs["pack_training"] == 1
-    work = read_csv(next(tmp_path.glob("results/**/work.csv")))
+    results = next(tmp_path.glob("results/**/work.csv")).parent
+    work = read_csv(results / "work.csv")
     assert jobs["render_png"] == sum(w["dataset"] != "fold" and w["role"] != "index" for w in work) > 0
-    assert jobs["inject_voi_lut"] == sum(w["without_windowing"] not in ("", "0") for w in work)
+    without = {p.parent.name for p in results.glob("*/index.csv") if "none" in {r["windowing"] for r in read_csv(p)}}
+    injected = {w["dataset"] for w in work if w["without_windowing"] not in ("", "0")}
+    assert injected == without
+    assert jobs["inject_voi_lut"] >= len(without)
+    assert (jobs["inject_voi_lut"] > 0) == bool(without)
 
 
 def test_every_ready_study_has_a_page():

@@ -251,11 +251,22 @@ def test_where_nothing_is_injected_no_job_does_so(study):
     )
     before, pictures = study.config["image"]["voi_lut"], tables(study)
     study.config["image"]["voi_lut"] = {"kind": "none"}
+    ran = study.run("why", "--config", "artefact=results/site-b/png/external-00000")
+    assert "(Snakemake says: set of input files has changed" in ran.output
     ran = study.run()
     assert (ran.jobs["inject_voi_lut"], ran.jobs["render_png"]) == (0, shards)
     assert (ran.converted, ran.trained) == (images, 0)
     assert not list(study.results.glob("private/*/dicom/*/*"))
     assert tables(study) != pictures
+    study.config["image"]["voi_lut"] = before
+    study.run("--until", "inject_voi_lut")
+    assert list(study.results.glob("private/*/dicom/*/*.dcm"))
+    study.config["image"]["voi_lut"] = {"kind": "none"}
+    ran = study.run("why", "--config", "artefact=results/private/site-b/dicom/external-00000")
+    assert "nothing asks for it any more" in ran.output
+    ran = study.run()
+    assert (ran.jobs["render_png"], ran.converted, ran.trained) == (shards, 0, 0)
+    assert not list(study.results.glob("private/*/dicom/*/*")), "what a stopped run injected is removed by the next"
     study.config["image"]["voi_lut"] = before
     ran = study.run()
     assert (ran.jobs["inject_voi_lut"], ran.converted, ran.trained) == (shards, images, 0)
@@ -399,9 +410,11 @@ def test_a_withdrawn_patient_leaves_every_part_and_the_models_that_saw_her_are_t
     gone = {r["image_id"] for r in rows if r["patient_id"] == patient}
     ran = study.run("withdraw", "--config", "patients=000000000000,", check=False)
     assert "patient 000000000000 is not in this study" in ran.output
+    picture = next(study.results.glob(f"site-a/png/*/{image_id}.png"))
+    picture.with_name(f".{image_id}_mask.part.png").touch()  # as a process that was killed leaves it
     ran = study.run("withdraw", "--config", f"patients={patient},")
     assert any(s.startswith(f"patient {patient} is withdrawn: {len(gone)} images, train fold") for s in ran.sentences)
-    left = [p for p in study.results.rglob("*") if any(p.name.startswith(image) for image in gone)]
+    left = [p for p in study.results.rglob("*") if any(p.name.removeprefix(".").startswith(i) for i in gone)]
     assert not left, "nothing that is named for her images is left, whatever its ending"
     assert sum("tiny/fold" in s for s in ran.sentences) == 2, "one fold trained on her, one was validated on her"
     assert not list((study.results / "tensorboard").rglob("*.tfevents.*")), "they may show her images"

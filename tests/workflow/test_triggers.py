@@ -1,6 +1,7 @@
 """Every key of the config and every module of the library, changed once: a dry run then lists what depends on it, and no more."""
 
 import copy
+import os
 import re
 import shutil
 
@@ -10,6 +11,8 @@ from conftest import ROOT
 from dry_runner import DryRunner, planned_jobs
 from test_scenarios import remove_windowing
 from tiny import CONFIG, TinyStudy
+
+from mammoseg.files import read_csv, write_csv
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 BELOW = {
@@ -198,6 +201,17 @@ def dry(study, runner, *arguments, config=None):
 
 def test_nothing_is_to_be_done(study, runner):
     status, jobs, output = dry(study, runner)
+    assert (status, jobs) == (0, set()), output[-2000:]
+
+
+def test_a_plan_of_an_earlier_version_asks_for_the_same(study, runner):
+    plan = study.results / "work.csv"
+    whole, stat = plan.read_bytes(), plan.stat()
+    write_csv(plan, ("dataset", "unit", "role", "digest"), read_csv(plan))
+    os.utime(plan, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    status, jobs, output = dry(study, runner)
+    plan.write_bytes(whole)
+    os.utime(plan, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert (status, jobs) == (0, set()), output[-2000:]
 
 

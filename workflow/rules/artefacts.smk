@@ -57,7 +57,7 @@ def indexed():
 
 
 def rendered():
-    kept = [manifest for shard in shards(*DATASETS) if (manifest := injected(*shard))]
+    kept = [manifest for shard in shards(*DATASETS) if (manifest := injected_manifest(*shard))]
     return indexed() + kept + manifests(*DATASETS)
 
 

@@ -109,11 +109,12 @@ def manifests(*datasets, among=ROLES):
     return [f"{R}/{d}/png/{u}/manifest.csv" for d, u in shards(*datasets, among=among)]
 
 
-def injected(dataset, shard):
+def injected_manifest(dataset, shard):
     """Manifest of a shard's injected files; nothing where all its images carry windowing, or none is injected, or kept."""
-    wanted = STUDY.image["keep_injected"] and STUDY.image["voi_lut"]["kind"] != "none"
-    missing = wanted and work()[dataset, shard].get("without_windowing") != "0"  # an older version's plan does not say
-    return f"{R}/private/{dataset}/dicom/{shard}/manifest.csv" if missing else []
+    if not STUDY.image["keep_injected"] or STUDY.image["voi_lut"]["kind"] == "none":
+        return []
+    counted = work()[dataset, shard].get("without_windowing")  # an older version's plan does not say: then it is injected
+    return [] if counted == "0" else f"{R}/private/{dataset}/dicom/{shard}/manifest.csv"
 
 
 def made_by_a_rule(wildcards):
@@ -150,6 +151,8 @@ def recipe_of(record):
     recipe = workflow.get_rule(record["rule"]).params.recipe
     as_planned = True
     try:
+        if record["rule"] == "inject_voi_lut" and not injected_manifest(**record["wildcards"]):
+            return None
         now = json.loads(recipe(SimpleNamespace(**record["wildcards"])) if callable(recipe) else recipe)
     except KeyError:  # a shard, data set or model that is no more
         return None

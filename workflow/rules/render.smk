@@ -28,7 +28,7 @@ rule inject_voi_lut:
 rule render_png:
     input:
         plan=planned,
-        injected=lambda w: injected(w.dataset, w.shard),
+        injected=lambda w: injected_manifest(w.dataset, w.shard),
     output:
         manifest=f"{R}/{{dataset}}/png/{{shard}}/manifest.csv",
     log:

@@ -28,9 +28,11 @@ def main(rows: Path, importer: str, root: Path, folder: Path, voi_lut: Mapping, 
 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
-        data = study.datasets[snakemake.wildcards.dataset]
+        data, shard = study.datasets[snakemake.wildcards.dataset], snakemake.wildcards.shard
+        # First of all, so that whatever follows an interrupted run renders: with these copies, or else it removes them.
+        (study.results / data.name / "png" / shard / "manifest.csv").unlink(missing_ok=True)
         main(
-            study.shard_rows(data.name, snakemake.wildcards.shard),
+            study.shard_rows(data.name, shard),
             data.importer,
             data.root,
             Path(snakemake.output.manifest).parent,

@@ -11,17 +11,17 @@ from pathlib import Path
 from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.dicom.missing_windowing import MissingWindowing
+from mammoseg.errors import UserError
 from mammoseg.preparation import render_shard
 from mammoseg.records import Record
 from mammoseg.shard_rows import images_of_shard
 
 
-def main(rows: Path, importer: str, root: Path, injected: Path | None, folder: Path, image: Mapping, file: Path | None,
-         code: Code, workers: int, in_cohort: bool) -> None:  # fmt: skip
+def main(rows: Path, importer: str, root: Path, injected: Path | None, folder: Path, image: Mapping,
+         missing: MissingWindowing | None, code: Code, workers: int, in_cohort: bool) -> None:  # fmt: skip
     """Write the PNGs and manifest.csv of one shard into `folder`."""
     images = images_of_shard(rows)
     recipe = {k: v for k, v in image.items() if k != "voi_lut"}
-    missing = MissingWindowing(image["voi_lut"], file) if "voi_lut" in image else None
     converted, set_aside = render_shard(
         images, importer_for(importer, root), injected, folder, recipe, code, workers, in_cohort, missing
     )
@@ -33,24 +33,33 @@ def main(rows: Path, importer: str, root: Path, injected: Path | None, folder: P
 
 def forget_injected(results: Path, private: Path, dataset: str, shard: str) -> None:
     """Remove what an earlier run injected for a shard, now that it is not asked for any more: a copy of the archive."""
-    shutil.rmtree(private / dataset / "dicom" / shard, ignore_errors=True)
+    folder = private / dataset / "dicom" / shard
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as bad:
+        raise UserError(
+            f"the injected DICOMs in {folder} are not asked for any more and cannot be removed ({bad.strerror}): remove them, "
+            "and run again"
+        ) from None
     Record(results, results / "logs/inject_voi_lut" / dataset / f"{shard}.log").remove()
 
 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
-        data = study.datasets[snakemake.wildcards.dataset]
+        data, injected = study.datasets[snakemake.wildcards.dataset], snakemake.input.injected
         main(
             study.shard_rows(data.name, snakemake.wildcards.shard),
             data.importer,
             data.root,
-            Path(snakemake.input.injected).parent if snakemake.input.injected else None,
+            Path(injected).parent if injected else None,
             Path(snakemake.output.manifest).parent,
             json.loads(snakemake.params.recipe)["image"],
-            study.injection_file,
+            None if injected else MissingWindowing(study.injection_recipe(), study.injection_file),
             _bootstrap.code(snakemake, study),
             snakemake.threads,
             snakemake.wildcards.shard.startswith(("train-", "holdout-")),
         )
-        if not snakemake.input.injected:
+        if not injected:
             forget_injected(study.results, study.private, data.name, snakemake.wildcards.shard)

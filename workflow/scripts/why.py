@@ -41,9 +41,19 @@ def main(results: Path, artefact: Path, now: Mapping | None, codes: Mapping[str,
     print("changed since" if changed else "nothing of it has changed since")
     for line in changed:
         print(f"  {line}")
-    jobs = _planned(results / next(iter(record["outputs"])), config, snakefile)
+    if now is None:
+        planned = (results / "work.csv").exists()
+        print(
+            "the next run would not make it again"
+            if planned
+            else "what the next run does is known after `snakemake plan`"
+        )
+        return
+    jobs, reasons = _planned(results / next(iter(record["outputs"])), config, snakefile)
     if jobs:
         print("the next run would make it again, by " + ", ".join(f"{n} × {rule}" for rule, n in jobs.items()))
+        if reason := reasons.get(record["rule"]):
+            print(f"(Snakemake says: {reason})")
         if {"index_dataset", "assign_folds"} & jobs.keys():
             print("(what the index will find is not known yet: after `snakemake plan` this answer is exact)")
     else:
@@ -52,7 +62,7 @@ def main(results: Path, artefact: Path, now: Mapping | None, codes: Mapping[str,
 
 def _changes(results: Path, record: Mapping, now: Mapping | None, code: str) -> Iterator[str]:
     if now is None:
-        yield "the plan: nothing is planned yet, or this unit of work is gone"
+        yield "the plan: nothing is planned yet, or nothing asks for it any more"
         return
     if record["code"] not in Accepted(results).same_as(code):
         yield f"code: {record['code']} → {code} (`snakemake accept` where the results are the same)"
@@ -75,8 +85,8 @@ def _short(value) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
-def _planned(target: Path, config: Mapping, snakefile: Path) -> dict[str, int]:
-    """The jobs by which Snakemake would make `target` again: only a dry run of the whole graph knows."""
+def _planned(target: Path, config: Mapping, snakefile: Path) -> tuple[dict[str, int], dict[str, str]]:
+    """The jobs by which Snakemake would make `target` again, and why, by rule: only a dry run of the whole graph knows."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump({k: v for k, v in json.loads(json.dumps(config, default=str)).items() if k != "artefact"}, file)
         file.flush()
@@ -86,11 +96,10 @@ def _planned(target: Path, config: Mapping, snakefile: Path) -> dict[str, int]:
     if ran.returncode:
         said = ran.stdout.strip().splitlines()[-1].removeprefix("mammoseg: ")
         raise UserError(f"whether the next run would make it again is not known, for a dry run ends with: {said}")
-    return {
-        rule: int(n)
-        for rule, n in re.findall(r"^(\w+) +(\d+)$", ran.stdout.split("\n\n[", 1)[0], re.M)
-        if rule != "total"
-    }
+    counts = re.findall(r"^(\w+) +(\d+)$", ran.stdout.split("\n\n[", 1)[0], re.M)
+    given = re.findall(r"^    (\S.*):\n        (.*)$", ran.stdout.partition("\nReasons:\n")[2], re.M)
+    reasons = {rule: reason for reason, rules in given for rule in rules.split(", ")}
+    return {rule: int(n) for rule, n in counts if rule != "total"}, reasons
 
 
 if __name__ == "__main__":
