@@ -158,7 +158,7 @@ rule summarise_evidence:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=8000,  # 4.2 GB for a million cases of four models
         runtime=60,
     params:
         recipe=lambda w: stage(
