@@ -19,7 +19,7 @@ rule score_cases:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=4000,  # 3 GB for a million images
+        mem_mb=2000,  # 0.5 GB for a million images
         runtime=60,
     params:
         recipe=stage("score_cases", threshold=STUDY.ensemble["threshold"], **STUDY.detection),
@@ -158,7 +158,7 @@ rule summarise_evidence:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=8000,  # 4.2 GB for a million cases of four models
+        mem_mb=8000,  # 4.5 GB for a million cases of four models
         runtime=60,
     params:
         recipe=lambda w: stage(

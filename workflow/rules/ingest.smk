@@ -38,7 +38,7 @@ rule index_dataset:
         "../../envs/images.yaml"
     threads: 4
     resources:
-        mem_mb=8000,  # 4.4 GB for a million images
+        mem_mb=8000,  # 3 GB for a million images
         runtime=240,
     params:
         recipe=lambda w: stage(
