@@ -113,9 +113,8 @@ def injected_manifest(dataset, shard):
     """Manifest of a shard's injected files; nothing where all its images carry windowing, or none is injected, or kept."""
     if not STUDY.image["keep_injected"] or STUDY.image["voi_lut"]["kind"] == "none":
         return []
-    counted = work()[dataset, shard].get(
-        "without_windowing"
-    )  # an older version's plan does not say: then it is injected
+    # A plan of an older version does not say: then it is injected.
+    counted = work()[dataset, shard].get("without_windowing")
     return [] if counted == "0" else f"{R}/private/{dataset}/dicom/{shard}/manifest.csv"
 
 
