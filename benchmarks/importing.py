@@ -52,7 +52,8 @@ start = time.perf_counter()
 from pathlib import Path
 from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
-from mammoseg.indexing import counts, index_release, load_seen, write_index
+from mammoseg.index_files import load_seen, write_index
+from mammoseg.indexing import counts, index_release
 root, out = Path({root!r}), Path({out!r})
 for what in ("first", "again"):
     begin = time.perf_counter()

@@ -39,7 +39,8 @@ from mammoseg.dicom.render import lookup_table
 from mammoseg.dicom.voi_lut import find_windowing
 from mammoseg.files import write_csv
 from mammoseg.geometry import Letterbox
-from mammoseg.indexing import index_release, write_index
+from mammoseg.index_files import write_index
+from mammoseg.indexing import index_release
 from mammoseg.likeness import signature
 from mammoseg.preparation import inject_shard, render_shard
 from mammoseg.shard_rows import images_of_shard, write_shards

@@ -20,7 +20,8 @@ from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.files import read_csv, write_csv
-from mammoseg.indexing import index_release, write_index
+from mammoseg.index_files import write_index
+from mammoseg.indexing import index_release
 from mammoseg.preparation import inject_shard, render_shard
 from mammoseg.shard_rows import images_of_shard, write_shards
 

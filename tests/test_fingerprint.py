@@ -89,3 +89,15 @@ def test_codecs_count_where_pixels_are_made_and_nowhere_else(root, monkeypatch):
     assert [rule for rule in before if after[rule] != before[rule]] == ["render_png"]
     monkeypatch.undo()
     assert set(fingerprint.codecs()) == set(fingerprint.CODECS), "all of them are installed"
+
+
+def test_an_edit_of_what_looks_into_a_release_makes_no_picture_again(root, monkeypatch):
+    scripts = root / "workflow/scripts"
+    rules = ("index_dataset", "assign_folds", "inject_voi_lut", "render_png")
+    before = {rule: fingerprint.of_stage(scripts / f"{rule}.py") for rule in rules}
+    file_of = fingerprint._module_file
+    monkeypatch.setattr(
+        fingerprint, "_module_file", lambda name: None if name == "mammoseg.indexing" else file_of(name)
+    )
+    changed = [rule for rule in rules if fingerprint.of_stage(scripts / f"{rule}.py") != before[rule]]
+    assert changed == ["index_dataset"]

@@ -34,9 +34,11 @@ from mammoseg.datasets.pictures import read_picture
 from mammoseg.datasets.registry import importer_for
 from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.files import read_csv
-from mammoseg.indexing import candidate_of, index_release, write_index
+from mammoseg.index_files import write_index
+from mammoseg.indexing import index_release
 from mammoseg.preparation import render_shard
 from mammoseg.shard_rows import Image as ShardImage
+from mammoseg.shard_rows import candidate_of
 from mammoseg.study import DataSet, Study
 
 

@@ -13,10 +13,12 @@ from mammoseg.datasets.phantom import make_release
 from mammoseg.datasets.registry import importer_for
 from mammoseg.errors import Unusable, UserError
 from mammoseg.files import read_csv, write_csv
-from mammoseg.indexing import COLUMNS, candidate_of, counts, index_release, load_seen, rendered, write_index
+from mammoseg.index_files import load_seen, rendered, write_index
+from mammoseg.index_table import COLUMNS
+from mammoseg.indexing import counts, index_release
 from mammoseg.listing import listing
 from mammoseg.preparation import render_shard
-from mammoseg.shard_rows import images_of_shard, write_shards
+from mammoseg.shard_rows import candidate_of, images_of_shard, write_shards
 
 CODE = Code("1", frozenset({"1"}))
 CHANGED = Code("2", frozenset({"2"}))

@@ -15,7 +15,8 @@ from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.errors import Unusable, UserError
 from mammoseg.files import read_csv, write_csv
 from mammoseg.geometry import Letterbox
-from mammoseg.indexing import SOURCES, index_release, load_seen, write_index
+from mammoseg.index_files import SOURCES, load_seen, write_index
+from mammoseg.indexing import index_release
 from mammoseg.preparation import inject_shard, render_shard
 from mammoseg.shard_rows import Image, images_of_shard, write_shards
 

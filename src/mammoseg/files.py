@@ -15,6 +15,11 @@ PART = ".part"
 """Stands in the hidden name of a file that is not whole yet."""
 
 
+def half(path: Path) -> Path:
+    """What `path` is called until it is whole: always the same, so that what a killed job left is written over."""
+    return path.with_name(f".{path.stem}{PART}{path.suffix}")
+
+
 @contextmanager
 def whole(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` on success, remove it on failure.
@@ -24,9 +29,7 @@ def whole(path: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(
-        f".{path.stem}{PART}{path.suffix}"
-    )  # one name, so that what a killed job left is written over
+    part = half(path)
     try:
         yield part
         if durable:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
-from mammoseg.files import PART, stream_csv, whole, write_csv, write_text
+from mammoseg.files import PART, half, stream_csv, whole, write_csv, write_text
 
 
 class Keeper:
@@ -62,7 +62,7 @@ def _link(source: Path, target: Path) -> None:
     """Make `target` the same file as `source`, by a hard link where the disk has them, else by a copy."""
     if target.exists() and target.samefile(source):
         return  # renaming a link over another link of the same file would leave both
-    part = target.with_name(f".{target.name}.part")
+    part = half(target)
     part.unlink(missing_ok=True)
     try:
         os.link(source, part)

@@ -113,7 +113,7 @@ def predict_dataset(
         print_ = fingerprint.digest(f"{s.png_sha256} {seen_by[s.made_by]}")
         row = {"image_id": s.id, "patient_id": s.patient_id, "part": s.part, "made_by": s.made_by}
         if old := keeper.known(s.id, print_, _files(s)):
-            row = old if row.items() <= old.items() else {**old, **row}
+            row = old if row.items() <= old.items() else {**old, **row}  # a million rows need not stand twice in memory
         else:
             row |= {"fingerprint": print_, "code": code.digest}
             todo.setdefault(s.made_by, []).append((s, row))

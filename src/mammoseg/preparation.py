@@ -22,12 +22,11 @@ from mammoseg.dicom.render_file import render_file
 from mammoseg.errors import Unusable, UserError
 from mammoseg.files import read_csv
 from mammoseg.geometry import Letterbox, diameter
-from mammoseg.indexing import candidate_of
 from mammoseg.keeping import ImageKeeper
 from mammoseg.likeness import signature
 from mammoseg.png import write_png
 from mammoseg.progress import Progress
-from mammoseg.shard_rows import Image
+from mammoseg.shard_rows import Image, candidate_of
 from mammoseg.workers import in_processes
 
 log = logging.getLogger(__name__)

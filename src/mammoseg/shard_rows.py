@@ -2,12 +2,13 @@
 
 import csv
 import io
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mammoseg.datasets.importer import Importer
+from mammoseg.datasets.importer import Candidate, Importer
 from mammoseg.files import TEXT, read_csv, write_text
 
 OF_SOURCE = {f"source:{c}": c for c in ("path", "annotations", "facts")}
@@ -27,6 +28,11 @@ class Image:
 
     def path(self, importer: Importer) -> Path:
         return importer.root / self.source["path"]
+
+
+def candidate_of(source: Mapping[str, str]) -> Candidate:
+    """The candidate behind a row of sources.csv."""
+    return Candidate(source["path"], tuple(json.loads(source["annotations"])), json.loads(source["facts"]))
 
 
 def images_of_shard(rows: Path) -> list[Image]:

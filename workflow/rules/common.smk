@@ -153,7 +153,7 @@ def recipe_of(record):
     as_planned = True
     try:
         if record["rule"] == "inject_voi_lut" and not injected_manifest(**record["wildcards"]):
-            return None
+            return None  # its shard is still there, but holds nothing that is injected any more
         now = json.loads(recipe(SimpleNamespace(**record["wildcards"])) if callable(recipe) else recipe)
     except KeyError:  # a shard, data set or model that is no more
         return None

@@ -10,16 +10,8 @@ from mammoseg.acceptance import Code
 from mammoseg.datasets.importer import Importer
 from mammoseg.datasets.registry import importer_for
 from mammoseg.errors import UserError
-from mammoseg.indexing import (
-    Index,
-    TooManyExcluded,
-    counts,
-    index_release,
-    load_seen,
-    rendered,
-    write_excluded,
-    write_index,
-)
+from mammoseg.index_files import Index, load_seen, rendered, write_excluded, write_index
+from mammoseg.indexing import TooManyExcluded, counts, index_release
 from mammoseg.privacy import load_or_create_key
 from mammoseg.study import DataSet
 

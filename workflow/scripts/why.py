@@ -37,18 +37,18 @@ def main(results: Path, artefact: Path, now: Mapping | None, codes: Mapping[str,
         print(f"  {key} = {_short(value)}")
     for path, sha256 in record["inputs"].items():
         print(f"  {path} ({sha256[:12]})")
+    if now is None:
+        planned = (results / "work.csv").exists()
+        print(
+            "nothing asks for it any more: no run makes it again"
+            if planned
+            else "nothing is planned yet: `snakemake plan`"
+        )
+        return
     changed = list(_changes(results, record, now, codes.get(record["rule"], "of a rule that is no more")))
     print("changed since" if changed else "nothing of it has changed since")
     for line in changed:
         print(f"  {line}")
-    if now is None:
-        planned = (results / "work.csv").exists()
-        print(
-            "the next run would not make it again"
-            if planned
-            else "what the next run does is known after `snakemake plan`"
-        )
-        return
     jobs, reasons = _planned(results / next(iter(record["outputs"])), config, snakefile)
     if jobs:
         print("the next run would make it again, by " + ", ".join(f"{n} × {rule}" for rule, n in jobs.items()))
@@ -60,10 +60,7 @@ def main(results: Path, artefact: Path, now: Mapping | None, codes: Mapping[str,
         print("the next run would leave it as it is")
 
 
-def _changes(results: Path, record: Mapping, now: Mapping | None, code: str) -> Iterator[str]:
-    if now is None:
-        yield "the plan: nothing is planned yet, or nothing asks for it any more"
-        return
+def _changes(results: Path, record: Mapping, now: Mapping, code: str) -> Iterator[str]:
     if record["code"] not in Accepted(results).same_as(code):
         yield f"code: {record['code']} → {code} (`snakemake accept` where the results are the same)"
     for key, before, after in changes(record["recipe"], now):

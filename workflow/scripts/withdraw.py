@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mammoseg.cohort import Lock, forget_plan, seen_by
 from mammoseg.errors import UserError
-from mammoseg.files import PART
+from mammoseg.files import half
 
 
 def main(results: Path, patients: Sequence[str], models: Collection[str]) -> None:
@@ -57,9 +57,12 @@ def remove_pictures(results: Path, images: Collection[str]) -> None:
     """Remove what was made of some images, also for models and data sets that are no longer in the config."""
     for folder in (*results.glob("*/png/*/"), *results.glob("*/predictions/*/"), *results.glob("private/*/dicom/*/")):
         for image in images:
-            for kind, ending in (("", "png"), ("_mask", "png"), ("_reference", "png"), ("_votes", "png"), ("", "dcm")):
-                (folder / f"{image}{kind}.{ending}").unlink(missing_ok=True)
-                (folder / f".{image}{kind}{PART}.{ending}").unlink(missing_ok=True)  # of a process that was killed
+            for ending in (".png", "_mask.png", "_reference.png", "_votes.png", ".dcm"):
+                for path in (
+                    folder / f"{image}{ending}",
+                    half(folder / f"{image}{ending}"),
+                ):  # a killed process left it
+                    path.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
