@@ -91,6 +91,13 @@ def test_what_is_there_stays_until_its_models_or_its_pixels_change(study):
         assert study.run(average="vote", code=CHANGED) == 1
 
 
+def test_a_patient_of_another_part_is_noted_there_and_not_predicted_again(study):
+    study.run()
+    assert study.run([{**r, "role": "external"} if r["role"] == "holdout" else r for r in SPLITS]) == 0
+    assert study.rows()["h"]["part"] == "external"
+    assert study.rows()["h"]["png_sha256"]
+
+
 def test_a_model_that_saw_the_patient_is_refused(study):
     study.model(0, tensors="t", training=("t1", "h"))
     with pytest.raises(UserError, match="fold 0 of m was made with patient h, whom it would now be tested on"):

@@ -42,7 +42,7 @@ CARRIED = RENDERED[:7]
 MOSTLY_WHITE = 0.5
 """Share of a breast's pixels that are fully white from which on its windowing shows nothing of it."""
 NOTHING_INJECTED = ["", "ok"]
-"""SHA-256 and status of an injection that an image does not need."""
+"""SHA-256 and status of an injection that an image does not need, as `inject_shard` notes them too."""
 CRASHED = {
     "status": "decoder_crashed",
     "explanation": "the decoder ended abnormally: the file is damaged",
@@ -156,11 +156,10 @@ def render_shard(
     rows: dict[str, dict] = {}
     todo = []
     for image in images:
-        injection, given = None, NOTHING_INJECTED
-        if image.index["windowing"] == "none" and injected:
-            injection = injections[image.id]
+        injection, given = injections[image.id] if injected else None, NOTHING_INJECTED
+        if injection:
             given = [injection["sha256"], injection["status"]]
-        elif image.index["windowing"] == "none" and missing:
+        elif missing and image.index["windowing"] == "none":
             given = missing.recipe
         made_from = [
             image.index["content"],
