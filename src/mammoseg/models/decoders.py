@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mammoseg.models.initial_values import initialise
+
 
 def fit(x: Tensor, size: Sequence[int], most: int = 4) -> Tensor:
     """Crop `x` (B, C, h, w), or pad it by replication, at the bottom and right, to `size` (rows, columns).
@@ -82,6 +84,7 @@ class UNetDecoder(nn.Module):
         )
         self.dropout = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(width, 1, 1)
+        initialise(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Features of (B, ., H, W) images -> logits (B, 1, H, W). Raises ValueError where the images are too small."""
@@ -150,6 +153,7 @@ class FPNDecoder(nn.Module):
         self.merge = conv_block(4 * branch, branch, bias=True)
         self.dropout = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(branch, 1, 1)
+        initialise(self)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Features of (B, ., H, W) images -> logits (B, 1, H, W)."""

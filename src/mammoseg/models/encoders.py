@@ -16,6 +16,7 @@ from segmentation_models_pytorch.encoders._utils import patch_first_conv
 from torch import Tensor, nn
 
 from mammoseg.errors import UserError
+from mammoseg.models.initial_values import initialise
 
 RESNET22 = "resnet22_gmic"
 STEMS = ("dense", "gmic")
@@ -86,10 +87,7 @@ class ResNet22Encoder(nn.Module, EncoderMixin):
             inputs = filters
         self.final_bn = nn.BatchNorm2d(inputs)
 
-        # As torchvision starts its ResNets, so that two encoders without pre-training start alike.
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        initialise(self)  # as GMIC does; torchvision starts its ResNets in the same way
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 1, H, W) -> the input, then the stages used, shallow to deep: raw sums, the fifth normed and activated."""
