@@ -1,3 +1,4 @@
+import hashlib
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -27,7 +28,13 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def plan_of(indexes, before=None, roles=ROLES, excluded=None, **settings):
+def draw_ids_of(indexes) -> dict[str, str]:
+    """A draw id for every patient, unlike the pseudonym and in another order."""
+    people = {r["patient_id"] for rows in indexes.values() for r in rows}
+    return {p: hashlib.sha256(p.encode()).hexdigest()[:12] for p in people}
+
+
+def plan_of(indexes, before=None, roles=ROLES, excluded=None, draw_ids=None, **settings):
     """The plan of some index rows after an earlier plan, whose lock goes through its file."""
     read = {}
     for d, rows in indexes.items():
@@ -37,7 +44,8 @@ def plan_of(indexes, before=None, roles=ROLES, excluded=None, **settings):
         before.lock.save(Path.cwd())
     lock = Lock.load(Path.cwd()) if before else Lock()
     excluded = excluded or dict.fromkeys(indexes, "none")
-    return make_plan(read, excluded, {d: roles[d] for d in indexes}, lock, **(SETTINGS | settings))
+    draw_ids = draw_ids or draw_ids_of(indexes)
+    return make_plan(read, excluded, {d: roles[d] for d in indexes}, draw_ids, lock, **(SETTINGS | settings))
 
 
 def roles_of_units(plan, dataset) -> set[str]:
@@ -86,6 +94,45 @@ def test_same_seed_same_split_whatever_the_order_of_rows(indexes):
     assert plan_of(indexes).splits == plan_of(shuffled).splits
     assert units(plan_of(indexes)) == units(plan_of(shuffled))
     assert plan_of(indexes).splits != plan_of(indexes, seed=2).splits
+
+
+def renamed(indexes) -> tuple[dict, dict]:
+    """The same people under the pseudonyms of another key, and who is who."""
+    new = {p: hashlib.sha256(f"other key {p}".encode()).hexdigest()[:12] for p in draw_ids_of(indexes)}
+    rows = {d: [r | {"patient_id": new[r["patient_id"]]} for r in rows] for d, rows in indexes.items()}
+    return {d: sorted(r, key=lambda r: r["patient_id"]) for d, r in rows.items()}, new
+
+
+def test_another_key_of_the_pseudonyms_moves_nobody(indexes):
+    other, new = renamed(indexes)
+    draws = {new[p]: draw for p, draw in draw_ids_of(indexes).items()}
+    first, second = plan_of(indexes), plan_of(other, draw_ids=draws)
+    assert places(second) == {new[p]: place for p, place in places(first).items()}
+
+    more = {**indexes, "site-a": site("a", 60, masses=lambda p: int(p % 4 > 0))}
+    other, new = renamed(more)
+    draws = {new[p]: draw for p, draw in draw_ids_of(more).items()}
+    first = plan_of(more, before=first, extend=True)
+    second = plan_of(other, before=second, extend=True, draw_ids=draws)
+    assert places(second) == {new[p]: place for p, place in places(first).items()}
+
+
+def test_a_cohort_that_was_locked_by_an_earlier_version_keeps_every_part_and_fold(indexes):
+    """That version drew from the pseudonyms: so did whoever waits, and keeps the part of the shard that was opened then."""
+    by_pseudonym = {p: p for p in draw_ids_of(indexes)}
+    before = plan_of(indexes, draw_ids=by_pseudonym)
+    assert places(before) != places(plan_of(indexes)), "another order gives another cohort"
+    assert places(plan_of(indexes, before=before)) == places(before)
+
+    grown = {**indexes, "site-a": site("a", 70)}
+    waiting = plan_of(grown, before=before, draw_ids={p: p for p in draw_ids_of(grown)})
+    part_of = {
+        p: shard.partition("-")[0] for _, shard in waiting.lock.waiting for p in waiting.lock.shards["site-a"][shard]
+    }
+    assert set(part_of.values()) == {"train", "holdout"}
+    after = places(plan_of(grown, before=waiting, extend=True))
+    assert {p: place for p, place in after.items() if p in places(before)} == places(before)
+    assert {p: after[p][0] for p in part_of} == part_of
 
 
 def test_no_shard_mixes_parts_and_each_is_bounded(indexes):

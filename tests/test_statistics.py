@@ -312,3 +312,18 @@ def test_rates_on_studies_of_known_truth():
     for name, rate in rates.items():  # wide: 400 studies at 5 % have a standard error of 1.1 %
         low, high = (0.91, 0.985) if "coverage" in name else (0.015, 0.09)
         assert low <= rate <= high, name
+
+
+def test_neither_the_patients_names_nor_the_order_of_the_images_change_a_result(study):
+    """A study with another key of the pseudonyms has the same tables."""
+    owners, a, b = study
+    draw = np.random.default_rng(3)
+    names = draw.permutation(40)[owners]
+    order = draw.permutation(len(owners))
+    moved = a[order], b[order], names[order]
+    expected = mean_interval(a - b, owners, resamples=999)
+    assert mean_interval(moved[0] - moved[1], moved[2], resamples=999) == pytest.approx(expected, abs=1e-12)
+    assert paired_test(*moved) == pytest.approx(paired_test(a, b, owners), abs=1e-12)
+    assert equivalence(*moved, margin=0.05)[:4] == pytest.approx(equivalence(a, b, owners, margin=0.05)[:4], abs=1e-12)
+    hits = proportion_interval(moved[0] > 0.7, moved[2])
+    assert hits == pytest.approx(proportion_interval(a > 0.7, owners), abs=1e-12)

@@ -101,12 +101,16 @@ def seen_by(results: Path, patient: str) -> dict[str, list[str]]:
     return found
 
 
-def draw_cohort(masses: Mapping[str, int], folds: int, holdout: float, seed: int) -> dict[str, tuple[str, str]]:
+def draw_cohort(
+    masses: Mapping[str, int], draw_ids: Mapping[str, str], folds: int, holdout: float, seed: int
+) -> dict[str, tuple[str, str]]:
     """Draw holdout and folds with scikit-learn; patients with and without a mass are spread evenly over both.
 
     Parameters
     ----------
     masses : mapping of patient_id to number of annotated masses
+    draw_ids : mapping of patient_id to draw id
+        The order from which is drawn, so that the pseudonyms' key changes nothing.
     folds, holdout, seed : how it is drawn; `holdout` is a share of the patients
 
     Returns
@@ -116,7 +120,7 @@ def draw_cohort(masses: Mapping[str, int], folds: int, holdout: float, seed: int
     import numpy as np
     from sklearn.model_selection import StratifiedKFold, train_test_split
 
-    patients = np.array(sorted(masses))
+    patients = np.array(sorted(masses, key=draw_ids.__getitem__))
     has_mass = np.array([masses[p] > 0 for p in patients], bool)
     if not has_mass.any():
         raise UserError(
@@ -157,14 +161,22 @@ def _dealt(patients, has_mass, folds, seed, splitter):
 
 
 def extend_cohort(
-    cohort: Mapping[str, tuple[str, str]], newcomers: Iterable[str], folds: int, holdout: float
+    cohort: Mapping[str, tuple[str, str]], newcomers: Mapping[str, str], folds: int
 ) -> dict[str, tuple[str, str]]:
-    """Append patients to a locked cohort without moving anyone: a share to the holdout, the others to the smallest folds."""
+    """Append patients to a locked cohort without moving anyone: those of the part ``train`` join the smallest folds.
+
+    Parameters
+    ----------
+    cohort : mapping of patient_id to (role, fold)
+    newcomers : mapping of patient_id to part
+        In the order in which they join (`arriving_parts`).
+    folds : int
+    """
     extended = dict(cohort)
     sizes = Counter({str(k): 0 for k in range(folds)})
     sizes.update(fold for role, fold in cohort.values() if role == "train")
-    for p in sorted(newcomers):
-        if arrives_in_holdout(p, holdout):
+    for p, part in newcomers.items():
+        if part == "holdout":
             extended[p] = ("holdout", "")
         else:
             smallest = min(sizes, key=lambda k: (sizes[k], int(k)))
@@ -173,9 +185,18 @@ def extend_cohort(
     return extended
 
 
-def arrives_in_holdout(patient_id: str, holdout: float) -> bool:
-    """Whether a patient who arrives after the lock would join the holdout: decided by the id alone, so on arrival."""
-    number = int.from_bytes(hashlib.sha256(f"holdout {patient_id}".encode()).digest()[:8], "big")
+def arriving_parts(lock: Lock, patients: Iterable[str], draw_ids: Mapping[str, str], holdout: float) -> dict[str, str]:
+    """Return the part, ``train`` or ``holdout``, that each patient who is not in the locked cohort would join.
+
+    The draw id alone decides, so the part is known on arrival. A patient who already waits in a shard keeps its part.
+    """
+    waiting = {p: shard.partition("-")[0] for dataset, shard in lock.waiting for p in lock.shards[dataset][shard]}
+    arriving = sorted(set(patients) - lock.patients.keys(), key=draw_ids.__getitem__)
+    return {p: waiting.get(p) or ("holdout" if _in_holdout(draw_ids[p], holdout) else "train") for p in arriving}
+
+
+def _in_holdout(draw_id: str, holdout: float) -> bool:
+    number = int.from_bytes(hashlib.sha256(f"holdout {draw_id}".encode()).digest()[:8], "big")
     return number / 2**64 < holdout
 
 

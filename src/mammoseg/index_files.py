@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mammoseg.datasets.importer import SetAside
-from mammoseg.files import TEXT, read_csv, whole, write_csv
+from mammoseg.files import TEXT, read_csv, stream_csv, whole, write_csv
 from mammoseg.index_table import COLUMNS
 
-SOURCES = ("image_id", "path", "annotations", "facts", "patient_id", "patient", "sha256")
+SOURCES = (
+    "image_id", "path", "annotations", "facts", "patient_id", "patient", "sha256", "draw_id", "patient_draw_id",
+)  # fmt: skip
 PATIENTS = ("patient_id", "patient")
 
 
@@ -38,6 +40,12 @@ class Index:
     excluded: list[SetAside] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     opened: int = 0
+
+
+def patients_draw_ids(sources: Path) -> Iterator[tuple[str, str]]:
+    """Yield patient_id and draw id of each image's patient, from a sources.csv."""
+    for row in stream_csv(sources, ("patient_id", "patient_draw_id")):
+        yield sys.intern(row["patient_id"]), row["patient_draw_id"]
 
 
 def load_seen(path: Path) -> list[Seen]:

@@ -8,10 +8,11 @@ stays where they agree: a touched, copied or moved archive costs a reading, not 
 import json
 import logging
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -26,7 +27,7 @@ from mammoseg.dicom.voi_lut import windowing_of
 from mammoseg.errors import Unusable, UserError
 from mammoseg.index_files import Index, Seen
 from mammoseg.index_table import COLUMNS
-from mammoseg.privacy import pseudonym
+from mammoseg.privacy import KNOWN_KEY, pseudonym
 from mammoseg.progress import Progress
 from mammoseg.workers import in_processes
 
@@ -188,6 +189,11 @@ class _Names:
     def study(self, entry: Seen) -> str:
         return pseudonym(self.key, "study", self.site, entry.outcome["study"])
 
+    @cached_property
+    def of_draws(self) -> "_Names":
+        """The draw ids (`mammoseg.privacy.KNOWN_KEY`)."""
+        return replace(self, key=KNOWN_KEY)
+
 
 def _of_two_patients(entries: Iterable[Seen | SetAside], named: _Names) -> set[str]:
     """Ids, which are made here, of the images that files of different patients hold: nobody knows whose they are."""
@@ -334,6 +340,8 @@ def _accept(index: Index, entry: Seen, named: _Names, rendered_sha256, carried: 
             "patient_id": case["patient_id"],
             "patient": case["patient"],
             "sha256": rendered_sha256(case["image_id"]) or "",  # known once it has been rendered
+            "draw_id": named.of_draws.image(entry),
+            "patient_draw_id": sys.intern(named.of_draws.patient(entry)),
         }
     )
 

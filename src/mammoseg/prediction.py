@@ -120,6 +120,8 @@ def predict_dataset(
         rows.append(row)
     keeper.forget(s.id for group in todo.values() for s, _ in group)
     for made_by, group in todo.items():
+        # Which images share a batch may move the last digit, so it follows from the pictures, not from the pseudonyms' key.
+        group.sort(key=lambda each: each[0].png_sha256)
         folds = range(len(models)) if made_by == ENSEMBLE else [int(made_by.removeprefix("fold"))]
         for start in range(0, len(group), chunk):
             part = group[start : start + chunk]

@@ -11,6 +11,13 @@ from mammoseg.errors import UserError
 from mammoseg.files import write_text
 
 KEY_BYTES = 32
+KNOWN_KEY = b"phantoms are nobody's patients.."
+"""The key of studies of phantoms alone, so that the demo's pseudonyms are the same everywhere.
+
+It also makes the *draw ids* of every study: the pseudonyms that folds, the order of the images and all random draws follow from.
+They depend on the original ids alone, not on the study's own key, so the same data, config and seed give the same study anywhere.
+Whoever knows an original id can compute its draw id: draw ids belong into ``private/`` only.
+"""
 
 
 def pseudonym(key: bytes, kind: str, site: str, value: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from mammoseg.datasets.importer import Candidate, Importer
 from mammoseg.files import TEXT, read_csv, write_text
 
-OF_SOURCE = {f"source:{c}": c for c in ("path", "annotations", "facts")}
+OF_SOURCE = {f"source:{c}": c for c in ("path", "annotations", "facts", "draw_id")}
 """Columns of a shard's rows that come from sources.csv; the colon keeps them apart from a release's own columns."""
 
 

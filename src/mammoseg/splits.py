@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mammoseg import fingerprint
-from mammoseg.cohort import Lock, arrives_in_holdout, draw_cohort, extend_cohort, refuse_overlap
+from mammoseg.cohort import Lock, arriving_parts, draw_cohort, extend_cohort, refuse_overlap
 from mammoseg.errors import UserError
 
 SPLITS = ("patient_id", "dataset", "role", "fold")
@@ -72,6 +72,7 @@ def make_plan(
     indexes: Mapping[str, Iterable[Indexed]],
     excluded: Mapping[str, str],
     roles: Mapping[str, str],
+    draw_ids: Mapping[str, str],
     lock: Lock,
     *,
     folds: int,
@@ -88,6 +89,7 @@ def make_plan(
     indexes : mapping of data set to its rows
     excluded : mapping of data set to the digest of its excluded.csv
     roles : mapping of data set to ``train``, ``external`` or ``predict``
+    draw_ids : mapping of patient_id to draw id, of all patients
     lock : Lock
         Of the last plan, empty before the first. It is not changed.
     folds, holdout, seed : how a new cohort is drawn
@@ -110,7 +112,13 @@ def make_plan(
         for r in images[d]:
             masses[r.patient_id] += r.masses
     first = not lock.drawn_with
-    plan.lock.patients = _cohort(plan, lock, masses, images, training, folds, holdout, seed, extend)
+    arriving = {} if first else arriving_parts(lock, masses, draw_ids, holdout)
+    if first:
+        plan.lock.patients = draw_cohort(masses, draw_ids, folds, holdout, seed)
+        plan.events.append(f"the cohort is locked: {_counts(plan.lock.patients)}")
+    else:
+        _check_cohort(plan, lock, masses, {d: images[d] for d in training})
+        plan.lock.patients = _extended(plan, lock, arriving) if extend else dict(lock.patients)
     for d in images:
         for p in sorted({r.patient_id for r in images[d]}):
             part, fold = plan.lock.patients.get(p, ("new", ""))
@@ -119,7 +127,7 @@ def make_plan(
             plan.splits.append({"patient_id": p, "dataset": d, "role": role, "fold": fold})
     refuse_overlap(plan.splits)
     for d in images:
-        opening = _Shards(d, roles[d], lock, plan.lock, holdout, patients_per_shard, all_waits=not (first or extend))
+        opening = _Shards(d, roles[d], lock, plan.lock, arriving, patients_per_shard, all_waits=not (first or extend))
         plan.lock.shards[d] = opening.fill(images[d])
         if opening.waiting:
             waiting = sum(len(i) for s in opening.waiting for i in plan.lock.shards[d][s].values())
@@ -137,23 +145,21 @@ def make_plan(
     return plan
 
 
-def _cohort(plan, lock, masses, images, training, folds, holdout, seed, extend) -> dict[str, tuple[str, str]]:
-    if not lock.drawn_with:
-        cohort = draw_cohort(masses, folds, holdout, seed)
-        plan.events.append(f"the cohort is locked: {_counts(cohort)}")
-        return cohort
-    now = {d: {r.image_id: (r.patient_id, r.source) for r in images[d]} for d in training}
+def _check_cohort(plan: Plan, lock: Lock, masses: Mapping[str, int], images: Mapping[str, list[Indexed]]) -> None:
+    """Refuse what a locked cohort cannot lose; tell which of its images have changed."""
+    now = {d: {r.image_id: (r.patient_id, r.source) for r in rows} for d, rows in images.items()}
     _refuse_vanished(lock, now)
-    _refuse_empty_folds(lock, masses, folds)
+    _refuse_empty_folds(lock, masses, plan.lock.drawn_with["folds"])
     plan.events += _changed(lock, now)
-    newcomers = sorted(masses.keys() - lock.patients.keys())
-    if not extend:
-        return dict(lock.patients)
-    cohort = extend_cohort(lock.patients, newcomers, folds, holdout)
+
+
+def _extended(plan: Plan, lock: Lock, arriving: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The locked cohort with the patients who arrived since."""
+    cohort = extend_cohort(lock.patients, arriving, plan.lock.drawn_with["folds"])
     waiting = sum(len(images) for d, s in lock.waiting for images in lock.shards[d][s].values())
-    if newcomers or waiting:
+    if arriving or waiting:
         plan.events.append(
-            f"the cohort is extended by {len(newcomers)} patients and all images that waited: {_counts(cohort)}"
+            f"the cohort is extended by {len(arriving)} patients and all images that waited: {_counts(cohort)}"
         )
     return cohort
 
@@ -220,8 +226,8 @@ class _Shards:
     opened, so that nothing which is there changes because somebody arrived.
     """
 
-    def __init__(self, dataset, role, lock: Lock, new: Lock, holdout, per_shard, all_waits):
-        self.role, self.cohort, self.holdout, self.per_shard = role, new.patients, holdout, per_shard
+    def __init__(self, dataset, role, lock: Lock, new: Lock, arriving, per_shard, all_waits):
+        self.role, self.cohort, self.arriving, self.per_shard = role, new.patients, arriving, per_shard
         self.waits = role == "train" and all_waits
         # Where the data set's role changed, what was opened for the other role is given up.
         self.known = {s: people for s, people in lock.shards.get(dataset, {}).items() if self._fits(s)}
@@ -234,9 +240,7 @@ class _Shards:
     def _part(self, patient: str) -> str:
         if self.role != "train":
             return self.role
-        if patient in self.cohort:
-            return self.cohort[patient][0]
-        return "holdout" if arrives_in_holdout(patient, self.holdout) else "train"
+        return self.cohort[patient][0] if patient in self.cohort else self.arriving[patient]
 
     def fill(self, images: Sequence[Indexed]) -> dict[str, dict[str, dict[str, str]]]:
         home = {(p, i): s for s, people in self.known.items() for p, mine in people.items() for i in mine}

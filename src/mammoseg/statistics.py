@@ -293,6 +293,13 @@ def _standard_error(sums: np.ndarray, images: np.ndarray, mean: float) -> float:
 
 
 def _per_patient(values: np.ndarray, patients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum of the values and number of images (float) of each patient."""
+    """Sum of the values and number of images (float) of each patient.
+
+    The order follows from these numbers, not from the patients' names: the bootstrap of a study with another key of the
+    pseudonyms draws the same patients.
+    """
     codes = np.unique(patients, return_inverse=True)[1]
-    return np.bincount(codes, values), np.bincount(codes).astype(float)
+    by_value = np.lexsort((values, codes))  # a sum does not depend on the order of the images
+    sums, images = np.bincount(codes[by_value], values[by_value]), np.bincount(codes).astype(float)
+    order = np.lexsort((sums, images))
+    return sums[order], images[order]

@@ -66,6 +66,7 @@ def trained():
     files = ("model.safetensors", "model.json", "history.csv")
     models = expand(f"{R}/models/{{model}}/fold{{fold}}/{{file}}", model=MODELS, fold=FOLDS, file=files)
     packed = expand(f"{R}/pack/{{file}}", file=("images.npy", "masks.npy", "cases.csv", "pack.json"))
+    packed.append(f"{R}/private/draw_ids.csv")
     compared = expand(f"{R}/leakage/{{scope}}.json", scope=COMPARED)
     return [*rendered(), *compared, *packed, *fetched, *models]
 

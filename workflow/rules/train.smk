@@ -10,6 +10,7 @@ rule pack_training:
         masks=f"{R}/pack/masks.npy",
         cases=f"{R}/pack/cases.csv",
         pack=f"{R}/pack/pack.json",
+        draw_ids=f"{R}/private/draw_ids.csv",
     log:
         f"{R}/logs/pack_training.log",
     benchmark:
@@ -54,6 +55,7 @@ rule train_fold:
         plan=planned,
         checked=f"{R}/leakage/training.json",
         pack=f"{R}/pack/pack.json",
+        draw_ids=f"{R}/private/draw_ids.csv",
         splits=ancient(f"{R}/splits.csv"),
         weights=weights_record,
     output:

@@ -6,12 +6,14 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 from mammoseg import fingerprint
 from mammoseg.cohort import Lock
 from mammoseg.errors import UserError
 from mammoseg.files import write_csv
+from mammoseg.index_files import patients_draw_ids
 from mammoseg.records import FOLDER as RECORDS
 from mammoseg.shard_rows import write_shards
 from mammoseg.splits import SHARDS, SPLITS, WORK, make_plan, read_index
@@ -30,6 +32,7 @@ def main(indexes: Mapping[str, Path], results: Path, private: Path, recipe: Mapp
         {d: read_index(path) for d, path in indexes.items()},
         {d: fingerprint.sha256(path.with_name("excluded.csv")) for d, path in indexes.items()},
         recipe["roles"],
+        dict(chain.from_iterable(patients_draw_ids(private / d / "sources.csv") for d in indexes)),
         lock,
         **cohort_recipe,
         require_mass=recipe["require_mass"],

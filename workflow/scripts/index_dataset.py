@@ -12,17 +12,15 @@ from mammoseg.datasets.registry import importer_for
 from mammoseg.errors import UserError
 from mammoseg.index_files import Index, load_seen, rendered, write_excluded, write_index
 from mammoseg.indexing import TooManyExcluded, counts, index_release
-from mammoseg.privacy import load_or_create_key
+from mammoseg.privacy import KNOWN_KEY, load_or_create_key
 from mammoseg.study import DataSet
 
 log = logging.getLogger("mammoseg")
 
-PHANTOM_KEY = b"phantoms are nobody's patients.."  # fixed, so that the demo's ids are the same everywhere
-
 
 def main(dataset: DataSet, public: Path, private: Path, only_phantoms: bool, code: Code, workers: int) -> None:
     """Index a release; results go into the folders `public` and `private` of the data set."""
-    key = PHANTOM_KEY if only_phantoms else load_or_create_key(private.parent / "key")
+    key = KNOWN_KEY if only_phantoms else load_or_create_key(private.parent / "key")
     private.mkdir(parents=True, exist_ok=True)
     private.parent.chmod(0o700)
     importer = importer_for(dataset.importer, dataset.root)

@@ -8,15 +8,21 @@ from pathlib import Path
 
 from mammoseg import fingerprint
 from mammoseg.acceptance import Code
-from mammoseg.files import read_csv, write_text
+from mammoseg.files import read_csv, write_csv, write_text
 from mammoseg.keeping import Keeper
+from mammoseg.shard_rows import images_of_shard
 from mammoseg.training.pack import Entry, write_pack
 
 FILES = ("images.npy", "masks.npy", "cases.csv", "pack.json")
 
 
-def main(manifests: list[Path], folder: Path, require_mass: bool, code: Code) -> None:
-    """Write the pack into `folder`, or put the kept one back. A manifest lies in <dataset>/png/<shard>/."""
+def main(
+    manifests: list[Path], shard_rows: list[Path], folder: Path, draw_ids: Path, require_mass: bool, code: Code
+) -> None:
+    """Write the pack into `folder`, or put the kept one back, and the draw ids of its images beside the private files.
+
+    A manifest lies in <dataset>/png/<shard>/; `shard_rows` are what the plan left of the same shards.
+    """
     rows = [
         (m, r)
         for m in manifests
@@ -25,6 +31,9 @@ def main(manifests: list[Path], folder: Path, require_mass: bool, code: Code) ->
     ]
     rows.sort(key=lambda x: x[1]["image_id"])
     contents = [[r["image_id"], r["patient_id"], r["png_sha256"], r["mask_sha256"]] for _, r in rows]
+    in_pack = {r["image_id"] for _, r in rows}
+    images = (i for path in shard_rows for i in images_of_shard(path) if i.id in in_pack)
+    write_csv(draw_ids, ("image_id", "draw_id"), [{"image_id": i.id, "draw_id": i.source["draw_id"]} for i in images])
     print_ = fingerprint.digest(contents)
     keeper, log = Keeper(folder, FILES), logging.getLogger("mammoseg")
     if keeper.restore(print_, code):
@@ -50,7 +59,9 @@ if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         main(
             [Path(m) for m in snakemake.input.manifests],
+            [study.shard_rows(Path(m).parts[-4], Path(m).parts[-2]) for m in snakemake.input.manifests],
             Path(snakemake.output.pack).parent,
+            Path(snakemake.output.draw_ids),
             json.loads(snakemake.params.recipe)["require_mass"],
             _bootstrap.code(snakemake, study),
         )

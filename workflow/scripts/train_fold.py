@@ -24,7 +24,7 @@ from mammoseg.training.pack import open_pack
 FILES = ("model.safetensors", "model.json", "history.csv")
 
 
-def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int, recipe: Mapping, code: Code,
+def main(pack: Path, draw_ids: Path, splits: Path, weights: Path | None, folder: Path, fold: int, recipe: Mapping, code: Code,
          beside: Mapping, threads: int, events: Path, study_left: Callable[[], str]) -> None:  # fmt: skip
     """Write the fold's model into `folder`. `weights` is the record of the encoder weights, None for random values.
 
@@ -44,6 +44,7 @@ def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int
     found = record["status"] == "found"
     recipe = {k: recipe[k] for k in ("model", "training", "augmentation", "normalisation", "seed")}
     content = json.loads((pack / "pack.json").read_text())["content"]
+    draw_id = {r["image_id"]: r["draw_id"] for r in read_csv(draw_ids)}
     print_ = fingerprint.digest(
         {
             "pack": content,
@@ -51,6 +52,7 @@ def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int
             "fold": fold,
             "weights": record.get("sha256") if found else "random",
             "recipe": recipe,
+            "draws": sorted(draw_id.items()),
         }
     )
     keeper, log, state = Keeper(folder, FILES), logging.getLogger("mammoseg"), folder / ".resume"
@@ -62,6 +64,7 @@ def main(pack: Path, splits: Path, weights: Path | None, folder: Path, fold: int
         images,
         images.rows_of(in_pack - validation),
         images.rows_of(validation),
+        draw_ids=[draw_id[c["image_id"]] for c in images.cases],
         model=recipe["model"],
         encoder_weights=weights.with_suffix(".safetensors") if found else None,
         training={**recipe["training"], **beside},
@@ -89,6 +92,7 @@ if __name__ == "__main__":
         epochs = {m.name: Schedule(m.training["schedule"]).epochs for m in study.models.values()}
         main(
             Path(snakemake.input.pack).parent,
+            Path(snakemake.input.draw_ids),
             Path(snakemake.input.splits),
             Path(snakemake.input.weights) if snakemake.input.get("weights") else None,
             folder,

@@ -87,7 +87,9 @@ class ResNet22Encoder(nn.Module, EncoderMixin):
             inputs = filters
         self.final_bn = nn.BatchNorm2d(inputs)
 
-        initialise(self)  # as GMIC does; torchvision starts its ResNets in the same way
+        # As torchvision starts its ResNets, so that two encoders without pre-training start alike. GMIC leaves PyTorch's own
+        # values in this network and draws such values in its local network only.
+        initialise(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, 1, H, W) -> the input, then the stages used, shallow to deep: raw sums, the fifth normed and activated."""

@@ -136,6 +136,6 @@ def fixed_seed(seed: int) -> Iterator[None]:
 
 
 def derive_seed(*parts: int | str) -> int:
-    """A number of 63 bits that follows from `parts` alone, e.g. (study seed, "sample", fold, epoch, image_id)."""
+    """A number of 63 bits that follows from `parts` alone, e.g. (study seed, "sample", fold, epoch, draw id)."""
     text = "\x1f".join(map(str, parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1

@@ -95,6 +95,7 @@ def train_fold(
     training_rows: Sequence[int],
     validation_rows: Sequence[int],
     *,
+    draw_ids: Sequence[str] | None = None,
     model: Mapping[str, Any],
     encoder_weights: Path | None,
     training: Mapping[str, Any],
@@ -123,6 +124,8 @@ def train_fold(
     pack : Pack
     training_rows, validation_rows : sequence of int
         Rows of the pack; their order does not matter.
+    draw_ids : sequence of str, optional
+        One a row of the pack: the order of the images and all draws follow from them. By default the image_ids.
     model : mapping
         name, encoder, decoder, weights, stem (by default ``"dense"``).
     encoder_weights : Path or None
@@ -158,7 +161,12 @@ def train_fold(
         Patients on both sides, too few images, no GPU where one is asked for, a loss that is not finite, too little memory
         on the GPU.
     """
-    rows = {"training": _by_image_id(pack, training_rows), "validation": _by_image_id(pack, validation_rows)}
+    names = [case["image_id"] for case in pack.cases] if draw_ids is None else draw_ids
+    # In an order that depends neither on the pack's nor on the pseudonyms.
+    rows = {
+        part: sorted(map(int, part_rows), key=lambda row: names[row])
+        for part, part_rows in (("training", training_rows), ("validation", validation_rows))
+    }
     patients = {part: sorted({pack.cases[row]["patient_id"] for row in part_rows}) for part, part_rows in rows.items()}
     label = f"{model['name']} fold {fold}"
     _check_parts(rows, patients, label)
@@ -178,15 +186,15 @@ def train_fold(
         epochs = EpochState(state, made_from, code) if state else None
         left = epochs.prepare(log) if epochs else None
         recorders = [epochs.keep] if epochs else []
-        names = [pack.cases[row]["image_id"] for row in rows["training"]]
+        drawn_by = [names[row] for row in rows["training"]]
         settings = augmentation if normalisation["augmented"] else None
         measured = (
-            epochs.normalisation if left else mean_and_sd(pack.images, rows["training"], names, settings, fold_seed)
+            epochs.normalisation if left else mean_and_sd(pack.images, rows["training"], drawn_by, settings, fold_seed)
         )
         log.info("%s: normalised by mean %.4f, SD %.4f of the 0..1 image", label, *measured)
 
         images = FoldImages(pack, augmentation)
-        order = TrainingOrder(rows["training"], names, training["batch_size"], fold_seed)
+        order = TrainingOrder(rows["training"], drawn_by, training["batch_size"], fold_seed)
         loader = training_loader(images, order, training["batch_size"], workers, on_gpu)
         validation = validation_loader(images, rows["validation"], training["batch_size"], on_gpu)
         if training["compile"]:
@@ -274,11 +282,6 @@ def save_model(
         "fingerprint": fingerprint,
     }
     return fold_model.save_model(folder, state=result.state, history=result.history, facts=facts)
-
-
-def _by_image_id(pack: Pack, rows: Sequence[int]) -> list[int]:
-    """Rows in an order that does not depend on the pack's."""
-    return sorted(map(int, rows), key=lambda row: pack.cases[row]["image_id"])
 
 
 def _check_parts(rows: Mapping[str, list[int]], patients: Mapping[str, list[str]], label: str) -> None:

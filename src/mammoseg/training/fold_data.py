@@ -1,6 +1,6 @@
 """The data of one fold: in which order the images come, which draw each one gets, and how long the network waits.
 
-What is drawn follows from (fold seed, epoch, image_id) and travels with the order to the worker processes. So it depends
+What is drawn follows from (fold seed, epoch, draw id) and travels with the order to the worker processes. So it depends
 neither on their number nor on what was drawn before, and an epoch can be made again without those before it.
 """
 
@@ -57,7 +57,7 @@ class TrainingOrder(Sampler[Draw]):
     Parameters
     ----------
     rows, names : sequence
-        Rows of the pack and their image_ids.
+        Rows of the pack and their draw ids.
     batch_size : int
     seed : int
         Of this fold.

@@ -34,7 +34,7 @@ def mean_and_sd(
     rows : iterable of int
         This fold's training images.
     names : iterable of str
-        Their image_ids; with `seed` they decide what is drawn.
+        Their draw ids; with `seed` they decide what is drawn.
     augmentation : mapping or None
         The config's section `augmentation`; None measures the images as they are.
     seed : int or str
