@@ -28,7 +28,9 @@ def names(first: TinyStudy, second: TinyStudy) -> dict[str, str]:
     """Pseudonym of the second study → pseudonym of the first, of every image and patient."""
     same = {}
     for dataset in ("site-a", "site-b"):
-        tables = [{r["path"]: r for r in read_csv(s.results / "private" / dataset / "sources.csv")} for s in (first, second)]
+        tables = [
+            {r["path"]: r for r in read_csv(s.results / "private" / dataset / "sources.csv")} for s in (first, second)
+        ]
         for path, row in tables[1].items():
             same |= {row[k]: tables[0][path][k] for k in ("image_id", "patient_id")}
         assert all(tables[0][p]["draw_id"] == row["draw_id"] for p, row in tables[1].items())
@@ -55,7 +57,7 @@ def test_everybody_has_the_same_part_and_fold(twice):
 
 
 def test_the_models_are_the_same_bit_for_bit(twice):
-    first, second = twice
+    first, _ = twice
     found = sorted(p.relative_to(first.results) for p in first.results.glob("models/*/*/model.safetensors"))
     assert len(found) == 2
     for path in found:
