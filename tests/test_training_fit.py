@@ -44,7 +44,7 @@ def phantom_cases(side):
     ("encoder", "decoder", "side", "epochs"),
     [
         ("resnet34", "unet", 64, 60), ("resnet22_gmic", "unet", 64, 60),
-        ("resnet34", "fpn", 128, 80), ("resnet22_gmic", "fpn", 128, 80),  # it answers in cells of 4 pixels
+        ("resnet34", "fpn", 128, 120), ("resnet22_gmic", "fpn", 128, 80),  # it answers in cells of 4 pixels
     ],
 )  # fmt: skip
 def test_every_model_learns_four_phantoms_by_heart(encoder, decoder, side, epochs, tmp_path):

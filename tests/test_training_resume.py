@@ -80,12 +80,15 @@ def script(folder, code, watch=lambda: ""):
     write_csv(folder / "splits.csv", people[0], people)
     (folder / "pack").mkdir(exist_ok=True)
     (folder / "pack/pack.json").write_text('{"content": "c"}')
+    draw_ids = [{"image_id": c["image_id"], "draw_id": c["image_id"]} for c in PACK.cases]
+    write_csv(folder / "draw_ids.csv", draw_ids[0], draw_ids)
     settings = {
         "model": UNET, "training": recipe(**SCHEDULE), "augmentation": CONFIG["augmentation"],
         "normalisation": {"augmented": True}, "seed": 1,
     }  # fmt: skip
     train_fold.main(
         folder / "pack",
+        folder / "draw_ids.csv",
         folder / "splits.csv",
         None,
         folder / "m/fold0",
