@@ -27,11 +27,11 @@ import torch
 import yaml
 from _bench import ROOT
 
-from mammoseg.files import read_csv
-from mammoseg.fold_model import FoldModel
-from mammoseg.metrics import dice
+from mammoseg.evaluation.statistics import mean_interval
+from mammoseg.metrics.overlap import dice
 from mammoseg.models import build_model, decoders, encoders
-from mammoseg.statistics import mean_interval
+from mammoseg.models.fold_model import FoldModel
+from mammoseg.runtime.files import read_csv
 from mammoseg.training import augmentation, fold_data, normalisation
 from mammoseg.training.fit import train_fold
 from mammoseg.training.pack import open_pack

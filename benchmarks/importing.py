@@ -50,10 +50,10 @@ import resource, sys, time
 sys.path.insert(0, {src!r})
 start = time.perf_counter()
 from pathlib import Path
-from mammoseg.acceptance import Code
+from mammoseg.rebuild.code_versions import Code
 from mammoseg.datasets.registry import importer_for
-from mammoseg.index_files import load_seen, write_index
-from mammoseg.indexing import counts, index_release
+from mammoseg.index.index_files import load_seen, write_index
+from mammoseg.index.build_index import counts, index_release
 root, out = Path({root!r}), Path({out!r})
 for what in ("first", "again"):
     begin = time.perf_counter()

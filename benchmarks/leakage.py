@@ -1,4 +1,4 @@
-"""How well copies are found: hits, false alarms, time and memory of `mammoseg.likeness` and `mammoseg.leakage`.
+"""How well copies are found: hits, false alarms, time and memory of `mammoseg.images.similarity` and `mammoseg.plan.leakage`.
 
     PYTHONPATH=src python benchmarks/leakage.py [--million] [folder ...]
 
@@ -17,14 +17,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mammoseg import leakage
-from mammoseg.breast import chest_wall_on_left
-from mammoseg.datasets.phantom import Site
 from mammoseg.datasets.pictures import is_picture, read_picture
 from mammoseg.dicom.render_file import render_file
-from mammoseg.files import read_csv
-from mammoseg.geometry import Letterbox
-from mammoseg.likeness import BITS, correlation, signature
+from mammoseg.images.breast import chest_wall_on_left
+from mammoseg.images.letterbox import Letterbox
+from mammoseg.images.similarity import BITS, correlation, signature
+from mammoseg.phantom import Site
+from mammoseg.plan import leakage
+from mammoseg.runtime.files import read_csv
 
 SIDE = 512
 PATIENTS = 60

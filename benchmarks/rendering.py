@@ -27,9 +27,6 @@ from PIL import Image as Pillow
 from pydicom import uid
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, get_decoder
 
-from mammoseg import fingerprint
-from mammoseg.acceptance import Code
-from mammoseg.breast import chest_wall_on_left
 from mammoseg.datasets.masks import draw_region, read_mask
 from mammoseg.datasets.registry import importer_for
 from mammoseg.dicom.decode import ORDER, decode, refuse_constant
@@ -37,13 +34,16 @@ from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.dicom.read import read_encoded
 from mammoseg.dicom.render import lookup_table
 from mammoseg.dicom.voi_lut import find_windowing
-from mammoseg.files import write_csv
-from mammoseg.geometry import Letterbox
-from mammoseg.index_files import write_index
-from mammoseg.indexing import index_release
-from mammoseg.likeness import signature
-from mammoseg.preparation import inject_shard, render_shard
-from mammoseg.shard_rows import images_of_shard, write_shards
+from mammoseg.images.breast import chest_wall_on_left
+from mammoseg.images.letterbox import Letterbox
+from mammoseg.images.similarity import signature
+from mammoseg.index.build_index import index_release
+from mammoseg.index.index_files import write_index
+from mammoseg.plan.shard_images import images_of_shard, write_shards
+from mammoseg.rebuild import digests
+from mammoseg.rebuild.code_versions import Code
+from mammoseg.render.shards import inject_shard, render_shard
+from mammoseg.runtime.files import write_csv
 
 ROWS, COLUMNS, SIDE, BITS = 3328, 2560, 512, 12
 RECIPE = {"side": SIDE, "mask_share": 0.5, "orient": "as_is", "windowing": {"prefer": "lut", "item": 1}}
@@ -139,10 +139,10 @@ def peak_memory(release: Release) -> float:
     script = f"""
 import resource, sys; sys.path.insert(0, {str(ROOT / "src")!r})
 from pathlib import Path
-from mammoseg.acceptance import Code
+from mammoseg.rebuild.code_versions import Code
 from mammoseg.datasets.registry import importer_for
-from mammoseg.preparation import inject_shard, render_shard
-from mammoseg.shard_rows import images_of_shard
+from mammoseg.render.shards import inject_shard, render_shard
+from mammoseg.plan.shard_images import images_of_shard
 folder = Path({str(release.folder)!r})
 images = images_of_shard(folder / "shards/predict-00000.csv")
 render_shard(images, importer_for("manifest", folder), None, folder / "memory", {RECIPE!r}, Code("x", frozenset()), 2)
@@ -181,9 +181,7 @@ def stages(file: Path, folder: Path) -> dict[str, float]:
         "pad and resize": per_image(lambda: box.image(pixels)),
         "encode and write PNG": per_image(lambda: cv2.imwrite(str(folder / "a.png"), small)),
         "likeness": per_image(lambda: signature(small)),
-        "SHA-256 of source and PNG": per_image(
-            lambda: (fingerprint.sha256(file), fingerprint.sha256(folder / "a.png"))
-        ),
+        "SHA-256 of source and PNG": per_image(lambda: (digests.sha256(file), digests.sha256(folder / "a.png"))),
         "mask, outline": per_image(lambda: box.mask(draw_region(outline, ROWS, COLUMNS))),
         "mask, PNG file": per_image(lambda: box.mask(read_mask(folder / "mask.png", ROWS, COLUMNS))),
     }

@@ -94,21 +94,23 @@ class Release:
 
 def write_results(results: Path) -> None:
     """Everything below the plan as its jobs would have left it. For a process of its own: a child's peak counts its parent's."""
-    from mammoseg import fingerprint, prediction, scoring
-    from mammoseg.acceptance import Code
-    from mammoseg.files import read_csv, write_csv, write_text
-    from mammoseg.fold_model import save_model
+    from mammoseg.evaluation import score_dataset
+    from mammoseg.images.png import write_png
     from mammoseg.models import build_model
-    from mammoseg.png import write_png
-    from mammoseg.preparation import RENDERED
-    from mammoseg.shard_rows import images_of_shard
+    from mammoseg.models.fold_model import save_model
+    from mammoseg.plan.shard_images import images_of_shard
+    from mammoseg.prediction import predict_dataset
+    from mammoseg.rebuild import code_digests, digests
+    from mammoseg.rebuild.code_versions import CodeVersions
+    from mammoseg.render.shards import RENDERED
+    from mammoseg.runtime.files import read_csv, write_csv, write_text
 
     picture, mask, chance, reference = (results / f"{n}.png" for n in ("picture", "mask", "chance", "reference"))
     cv2.imwrite(str(picture), np.full((SIDE, SIDE), 30000, np.uint16))
     cv2.imwrite(str(mask), np.eye(SIDE, dtype=np.uint8) * 255)
     cv2.imwrite(str(chance), np.full((SIDE, SIDE), 20000, np.uint16))
     write_png(reference, np.eye(ROWS, COLUMNS, dtype=bool))
-    sha = {p: fingerprint.sha256(p) for p in (picture, mask, chance, reference)}
+    sha = {p: digests.sha256(p) for p in (picture, mask, chance, reference)}
     generator = random.Random(1)
     for rows in sorted((results / "private/big/shards").glob("*.csv")):
         shard = rows.stem
@@ -116,9 +118,9 @@ def write_results(results: Path) -> None:
         png.mkdir(parents=True)
         images = images_of_shard(rows)
         rendered = [
-            {**i.index, "status": "ok", "side": SIDE, "pad_right": 1, "png_sha256": fingerprint.digest(i.id) * 2,
+            {**i.index, "status": "ok", "side": SIDE, "pad_right": 1, "png_sha256": digests.digest(i.id) * 2,
              "likeness": f"{generator.getrandbits(256):064x}", "mask_sha256": sha[mask], "mask_pixels": SIDE,
-             "source_sha256": fingerprint.digest(i.id) * 2, "fingerprint": "x" * 24, "code": "x" * 24,
+             "source_sha256": digests.digest(i.id) * 2, "fingerprint": "x" * 24, "code": "x" * 24,
              "reference_sha256": "" if i.index["n_masses"] == "0" else sha[reference]}
             for i in images
         ]  # fmt: skip
@@ -162,10 +164,10 @@ def write_results(results: Path) -> None:
             }
             save_model(results / "models" / name / f"fold{k}", state=state, history=[epoch], facts=facts)
     manifests = sorted((results / "big/png").glob("*/manifest.csv"))
-    prediction.read_image = lambda path, image_id: np.zeros((1, 1), np.uint8)
-    prediction.write_png = lambda path, _: (os.symlink(chance, path), sha[chance])[1]
-    shown = prediction.images_to_predict(manifests, read_csv(results / "splits.csv"), "big")
-    scores = dict.fromkeys(scoring.SCORES, 0.8) | {
+    predict_dataset.read_image = lambda path, image_id: np.zeros((1, 1), np.uint8)
+    predict_dataset.write_png = lambda path, _: (os.symlink(chance, path), sha[chance])[1]
+    shown = predict_dataset.images_to_predict(manifests, read_csv(results / "splits.csv"), "big")
+    scores = dict.fromkeys(score_dataset.SCORES, 0.8) | {
         "reference_pixels": 64,
         "predicted_regions": 1,
         "dice_of_folds": "",
@@ -176,16 +178,16 @@ def write_results(results: Path) -> None:
         "bins": "[[0, 4096, 1000000, 64]]",
         "sweep": json.dumps([0.5] * 19),
     }
-    scoring._score = lambda *_: scores
-    codes = {}
-    for rule in ("predict_ensemble", "score_cases"):
-        digest = fingerprint.code(ROOT / f"workflow/scripts/{rule}.py")
-        codes[rule] = Code(digest, frozenset({digest}))
+    score_dataset._score = lambda *_: scores
+    codes = {
+        rule: CodeVersions(results).code(rule, code_digests.of_stage(ROOT / f"workflow/scripts/{rule}.py"))
+        for rule in ("predict_ensemble", "score_cases")
+    }
     for name in MODELS:
         folder = results / "big/predictions" / name
         folder.mkdir(parents=True)
         models = [results / "models" / name / f"fold{k}/model.json" for k in range(FOLDS)]
-        prediction.predict_dataset(
+        predict_dataset.predict_dataset(
             shown,
             models,
             folder,
@@ -196,8 +198,10 @@ def write_results(results: Path) -> None:
         table = results / f"big/scores/{name}.csv"
         memory = table.with_name(f".{name}.csv")
         scored = {"threshold": 0.5, "min_iou": 0.2, "centre_inside": True}
-        scoring.score_cases(folder / "manifest.csv", manifests, scored, 1, FOLDS, codes["score_cases"], memory)
-        scoring.write_outputs(memory, table, results / f"big/lesions/{name}.csv", results / f"big/trust/{name}.json")
+        score_dataset.score_cases(folder / "manifest.csv", manifests, scored, 1, FOLDS, codes["score_cases"], memory)
+        score_dataset.write_outputs(
+            memory, table, results / f"big/lesions/{name}.csv", results / f"big/trust/{name}.json"
+        )
     row = {"dataset": "big", "part": "holdout", "family": "grey", "value": 1, "n_images": 1, "n_patients": 1}
     row |= {"dice_mean": 0.3, "dice_sd": 0.1, "iou_mean": 0.2, "iou_sd": 0.1}
     write_csv(results / "tables/baseline.csv", list(row), [row])

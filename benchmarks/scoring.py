@@ -21,14 +21,14 @@ import cv2
 import numpy as np
 from _bench import new_folder
 
-from mammoseg.acceptance import Code
-from mammoseg.files import read_csv, write_csv
-from mammoseg.fingerprint import sha256
-from mammoseg.geometry import Letterbox
-from mammoseg.png import write_png
-from mammoseg.prediction import COLUMNS as PREDICTED
-from mammoseg.preparation import RENDERED
-from mammoseg.scoring import COLUMNS, score_cases, write_outputs
+from mammoseg.evaluation.score_dataset import COLUMNS, score_cases, write_outputs
+from mammoseg.images.letterbox import Letterbox
+from mammoseg.images.png import write_png
+from mammoseg.prediction.predict_dataset import COLUMNS as PREDICTED
+from mammoseg.rebuild.code_versions import Code
+from mammoseg.rebuild.digests import sha256
+from mammoseg.render.shards import RENDERED
+from mammoseg.runtime.files import read_csv, write_csv
 from mammoseg.tables import breakdowns, comparisons, detection, questions, trust
 
 ROWS, COLUMNS_, SIDE, FOLDS, DISTINCT = 3328, 2560, 512, 5, 100

@@ -103,10 +103,10 @@ def work_alone(folder: Path) -> float:
     script = f"""
 import sys; sys.path.insert(0, {str(ROOT / "src")!r})
 from pathlib import Path
-from mammoseg.acceptance import Code
+from mammoseg.rebuild.code_versions import Code
 from mammoseg.datasets.registry import importer_for
-from mammoseg.preparation import render_shard
-from mammoseg.shard_rows import images_of_shard
+from mammoseg.render.shards import render_shard
+from mammoseg.plan.shard_images import images_of_shard
 images = [i for p in sorted(Path("results/private/big/shards").glob("*.csv")) for i in images_of_shard(p)]
 importer, code = importer_for("manifest", {str(folder.parent / "release/fours.csv")!r}), Code("x", frozenset())
 recipe = {{"side": 512, "mask_share": 0.5, "orient": "as_is", "windowing": {{"prefer": "lut", "item": 1}}}}

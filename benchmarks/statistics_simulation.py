@@ -24,7 +24,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import beta
 
-from mammoseg.statistics import equivalence, mean_interval, paired_test, proportion_interval
+from mammoseg.evaluation.statistics import equivalence, mean_interval, paired_test, proportion_interval
 
 MARGIN = 0.05
 ALPHA = 0.05

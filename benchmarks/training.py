@@ -22,10 +22,10 @@ import yaml
 from _bench import ROOT
 from torch.utils.data import DataLoader, Dataset
 
-from mammoseg.datasets.phantom import Site
-from mammoseg.fold_model import FoldModel
+from mammoseg.images.png import read_image, read_mask
 from mammoseg.models import build_model
-from mammoseg.png import read_image, read_mask
+from mammoseg.models.fold_model import FoldModel
+from mammoseg.phantom import Site
 from mammoseg.training.augmentation import augment, build_stream
 from mammoseg.training.device_augmentation import Planner, augment_batch
 from mammoseg.training.fit import train_fold

@@ -9,11 +9,11 @@ import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from mammoseg.datasets.phantom import Site
 from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.dicom.render import lookup_table, render
 from mammoseg.dicom.voi_lut import find_windowing
 from mammoseg.figures.style import CYCLE, GREY, house_style, new_figure, save
+from mammoseg.phantom import Site
 
 KINDS = {
     "none": {"kind": "none"},

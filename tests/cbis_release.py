@@ -9,13 +9,13 @@ from dicom_files import make_dicom
 from PIL import Image
 from pydicom.uid import ImplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from mammoseg.acceptance import Code
 from mammoseg.datasets.cbis_ddsm import CbisDdsmImporter
 from mammoseg.datasets.pictures import is_picture
 from mammoseg.datasets.registry import importer_for
 from mammoseg.dicom.read import read_header
-from mammoseg.errors import Unusable
-from mammoseg.indexing import index_release
+from mammoseg.index.build_index import index_release
+from mammoseg.rebuild.code_versions import Code
+from mammoseg.runtime.errors import Unusable
 
 UID = "1.3.6.1.4.1.9590.100.1.2"
 ROWS, COLUMNS = 200, 100

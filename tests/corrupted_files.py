@@ -16,14 +16,14 @@ from pydicom import uid
 from pydicom.dataelem import RawDataElement
 from pydicom.encaps import encapsulate
 
-from mammoseg.acceptance import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.dicom.missing_windowing import MissingWindowing
-from mammoseg.files import read_csv, write_csv
-from mammoseg.index_files import write_index
-from mammoseg.indexing import index_release
-from mammoseg.preparation import inject_shard, render_shard
-from mammoseg.shard_rows import images_of_shard, write_shards
+from mammoseg.index.build_index import index_release
+from mammoseg.index.index_files import write_index
+from mammoseg.plan.shard_images import images_of_shard, write_shards
+from mammoseg.rebuild.code_versions import Code
+from mammoseg.render.shards import inject_shard, render_shard
+from mammoseg.runtime.files import read_csv, write_csv
 
 NATIVE = (
     uid.ExplicitVRLittleEndian,

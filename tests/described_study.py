@@ -2,9 +2,9 @@
 
 import re
 
-from mammoseg.methods_recipe import methods_recipe
+from mammoseg.methods.recipe import methods_recipe
+from mammoseg.methods.text import MethodsStudy, count_study, methods_text
 from mammoseg.study import Study
-from mammoseg.tables.methods import MethodsStudy, count_study, methods_text
 
 RAW = "it is raw detector data (FOR PROCESSING), not meant to be shown"
 

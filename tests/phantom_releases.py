@@ -4,7 +4,7 @@ import hashlib
 
 import SimpleITK
 
-from mammoseg.datasets.phantom import Site
+from mammoseg.phantom import Site
 
 OULU = {"layout": "oulu", "seed": 5, "rows": 208, "columns": 160}
 INBREAST = {"layout": "inbreast", "seed": 6, "rows": 204, "columns": 166}

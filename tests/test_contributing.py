@@ -6,8 +6,8 @@ import numpy as np
 from conftest import ROOT
 from PIL import Image
 
-from mammoseg.acceptance import Code
-from mammoseg.indexing import index_release
+from mammoseg.index.build_index import index_release
+from mammoseg.rebuild.code_versions import Code
 
 
 def test_the_importer_of_the_example(tmp_path):

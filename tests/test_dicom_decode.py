@@ -11,7 +11,7 @@ from pydicom.pixels import get_decoder
 from mammoseg.dicom import decode as decoding
 from mammoseg.dicom.decode import ORDER, decode
 from mammoseg.dicom.read import read_encoded
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 
 def picture(bits: int, rows: int = 61, columns: int = 75) -> np.ndarray:

@@ -15,7 +15,7 @@ from mammoseg.dicom.missing_windowing import MissingWindowing, sigmoid_table
 from mammoseg.dicom.read import read_header
 from mammoseg.dicom.render_file import render_file
 from mammoseg.dicom.voi_lut import windowing_of
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 SIGMOID = MissingWindowing(SIGMOID_RECIPE)
 SYNTAXES = [

@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRBigEndian
 from mammoseg.dicom import render
 from mammoseg.dicom.missing_windowing import MissingWindowing, sigmoid_table
 from mammoseg.dicom.voi_lut import windowing_of
-from mammoseg.errors import Unusable, UserError
+from mammoseg.runtime.errors import Unusable, UserError
 
 MODE = {"kind": "mode", "explanation": None, "mode": {"below": 500, "above": 800}}
 PERCENTILES = {"kind": "percentiles", "explanation": None, "percentiles": [5, 99]}

@@ -19,7 +19,7 @@ from mammoseg.dicom.read import check_usable, read_encoded, read_header
 from mammoseg.dicom.render_file import render_file
 from mammoseg.dicom.values import text
 from mammoseg.dicom.voi_lut import windowing_of
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 
 def refused(function, *args, **kwargs) -> Unusable:

@@ -9,7 +9,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 from mammoseg.dicom import render
 from mammoseg.dicom.render import lookup_table
 from mammoseg.dicom.voi_lut import find_windowing
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 
 def reference(ds, lowest, highest):

@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRBigEndian
 
 from mammoseg.dicom import render
 from mammoseg.dicom.voi_lut import find_windowing, windowing_of
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 DARKER = np.rint(np.linspace(0, 1, 4096) ** 2 * 4095).astype(int)  # a 12-bit table
 

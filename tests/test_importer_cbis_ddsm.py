@@ -27,18 +27,18 @@ from conftest import ROOT
 from index_dataset import main
 from snakemake.utils import update_config
 
-from mammoseg.acceptance import Code
 from mammoseg.datasets.cbis_ddsm import CbisDdsmImporter
-from mammoseg.datasets.phantom import Site
 from mammoseg.datasets.pictures import read_picture
 from mammoseg.datasets.registry import importer_for
 from mammoseg.dicom.missing_windowing import MissingWindowing
-from mammoseg.files import read_csv
-from mammoseg.index_files import write_index
-from mammoseg.indexing import index_release
-from mammoseg.preparation import render_shard
-from mammoseg.shard_rows import Image as ShardImage
-from mammoseg.shard_rows import candidate_of
+from mammoseg.index.build_index import index_release
+from mammoseg.index.index_files import write_index
+from mammoseg.phantom import Site
+from mammoseg.plan.shard_images import Image as ShardImage
+from mammoseg.plan.shard_images import candidate_of
+from mammoseg.rebuild.code_versions import Code
+from mammoseg.render.shards import render_shard
+from mammoseg.runtime.files import read_csv
 from mammoseg.study import DataSet, Study
 
 

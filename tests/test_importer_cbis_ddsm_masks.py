@@ -7,7 +7,7 @@ import SimpleITK
 from cbis_release import COLUMNS, LAYOUTS, ROWS, VIEW, box, cases, film, importer_of, one_mass, write_release
 from PIL import Image
 
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

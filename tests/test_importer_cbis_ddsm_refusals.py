@@ -8,7 +8,7 @@ from cbis_release import MASS_TRAIN, UID, VIEW, Cbis, cases, importer_of, index,
 
 from mammoseg.datasets.cbis_ddsm import CbisDdsmImporter
 from mammoseg.dicom.read import read_header
-from mammoseg.errors import Unusable, UserError
+from mammoseg.runtime.errors import Unusable, UserError
 
 PATH = f"{VIEW}_1/{UID}.2/{UID}.3.2/000000.dcm"
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mammoseg.datasets.cdd_cesm import CddCesmImporter
 from mammoseg.datasets.importer import SetAside
-from mammoseg.errors import Unusable, UserError
+from mammoseg.runtime.errors import Unusable, UserError
 
 ROWS, COLUMNS = 300, 200
 LOW, SUBTRACTED = "Low energy images of CDD-CESM", "Subtracted images of CDD-CESM"

@@ -15,7 +15,7 @@ from mammoseg.datasets.importer import SetAside
 from mammoseg.datasets.inbreast import InbreastImporter, read_regions
 from mammoseg.datasets.registry import importer_for
 from mammoseg.dicom.read import read_header
-from mammoseg.errors import Unusable, UserError
+from mammoseg.runtime.errors import Unusable, UserError
 
 ALICE, BERTA = "6c613a14b80a8591", "0b7396cdccacca82"
 ROWS, COLUMNS = 60, 40

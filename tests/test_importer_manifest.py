@@ -12,7 +12,7 @@ from mammoseg.datasets.importer import SetAside
 from mammoseg.datasets.manifest import ManifestImporter
 from mammoseg.datasets.pictures import is_picture
 from mammoseg.dicom.read import read_header
-from mammoseg.errors import Unusable, UserError
+from mammoseg.runtime.errors import Unusable, UserError
 
 ROWS, COLUMNS = 60, 40
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mammoseg.datasets.masks import components, count_components, draw_region, read_mask
 from mammoseg.datasets.pictures import decode_picture, is_picture, picture_size, read_picture
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 
 def pixels(mask) -> list[list[int]]:

@@ -12,7 +12,7 @@ from pydicom.sr.codedict import codes
 
 from mammoseg.datasets.manifest import ManifestImporter
 from mammoseg.dicom.read import read_header
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 ROWS, COLUMNS = 60, 40
 MASS = np.zeros((ROWS, COLUMNS), bool)

@@ -5,10 +5,10 @@ import logging
 import pytest
 from index_dataset import main
 
-from mammoseg.acceptance import Code
-from mammoseg.datasets.phantom import make_release
-from mammoseg.errors import UserError
-from mammoseg.files import read_csv
+from mammoseg.phantom import make_release
+from mammoseg.rebuild.code_versions import Code
+from mammoseg.runtime.errors import UserError
+from mammoseg.runtime.files import read_csv
 from mammoseg.study import DataSet
 
 CODE = Code("1", frozenset("1"))

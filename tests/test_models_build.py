@@ -6,9 +6,9 @@ import safetensors.torch
 import torch
 from gmic_checkpoint import gmic_state
 
-from mammoseg.errors import UserError
 from mammoseg.models import build_model, check_model, parameter_counts
 from mammoseg.models.build import SMP_DECODERS
+from mammoseg.runtime.errors import UserError
 
 FOUR = [("resnet34", "unet"), ("resnet22_gmic", "unet"), ("resnet34", "fpn"), ("resnet22_gmic", "fpn")]
 NETWORKS = [(*pair, "dense") for pair in FOUR] + [("resnet22_gmic", "unet", "gmic"), ("resnet22_gmic", "fpn", "gmic")]

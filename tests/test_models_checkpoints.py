@@ -6,10 +6,10 @@ import pytest
 import torch
 from gmic_checkpoint import gmic_state, saved
 
-from mammoseg.errors import UserError
 from mammoseg.models import build_model
 from mammoseg.models.checkpoints import load_encoder, read_state_dict
 from mammoseg.models.encoders import make_encoder
+from mammoseg.runtime.errors import UserError
 
 GMIC = "resnet22_gmic"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from misbehaving_server import serving
 
-from mammoseg.errors import UserError
 from mammoseg.models.download import download
+from mammoseg.runtime.errors import UserError
 
 
 def sha256(content: bytes) -> str:

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from gmic_checkpoint import gmic_state
 
-from mammoseg.errors import UserError
 from mammoseg.models.encoders import RESNET22, ResNet22Encoder, make_encoder
+from mammoseg.runtime.errors import UserError
 
 
 def reference_features(state: dict, x: torch.Tensor, max_pool: bool) -> list[torch.Tensor]:

@@ -12,9 +12,9 @@ import torch
 from gmic_checkpoint import gmic_state, saved
 from misbehaving_server import serving
 
-from mammoseg.errors import UserError
 from mammoseg.models import build_model
 from mammoseg.models.weights import check_available, fetch
+from mammoseg.runtime.errors import UserError
 
 GMIC = "resnet22_gmic"
 

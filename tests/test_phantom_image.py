@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from pydicom.uid import UID
 
-from mammoseg.datasets.phantom import Site
-from mammoseg.datasets.phantom.anatomy import texture
-from mammoseg.datasets.phantom.image import acquire
-from mammoseg.datasets.phantom.lesions import LARGEST_MM, SMALLEST_MM
-from mammoseg.datasets.phantom.patient import Exposure
-from mammoseg.datasets.phantom.seeds import generator, uid
-from mammoseg.datasets.phantom.shapes import StarShape, ellipse, scaled
+from mammoseg.phantom import Site
+from mammoseg.phantom.anatomy import texture
+from mammoseg.phantom.image import acquire
+from mammoseg.phantom.lesions import LARGEST_MM, SMALLEST_MM
+from mammoseg.phantom.patient import Exposure
+from mammoseg.phantom.seeds import generator, uid
+from mammoseg.phantom.shapes import StarShape, ellipse, scaled
 
 ROWS, COLUMNS = 208, 160
 

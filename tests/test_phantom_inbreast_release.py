@@ -11,8 +11,8 @@ import pytest
 from phantom_releases import INBREAST, read_by_itk, truth
 
 from mammoseg.datasets.inbreast import InbreastImporter
-from mammoseg.datasets.phantom import make_release
 from mammoseg.dicom.read import read_header
+from mammoseg.phantom import make_release
 
 ROI_NAMES = {
     "Mass", "Calcification", "Cluster", "Distortion", "Spiculated Region", "Spiculated region", "Espiculated Region",

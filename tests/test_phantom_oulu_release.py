@@ -12,8 +12,8 @@ from phantom_releases import OULU, read_by_itk, truth
 from pydicom.pixels import apply_voi_lut
 
 from mammoseg.datasets.oulu import OuluImporter
-from mammoseg.datasets.phantom import make_release
 from mammoseg.dicom.read import read_header
+from mammoseg.phantom import make_release
 
 
 def oulu_side(ds):

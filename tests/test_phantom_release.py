@@ -5,8 +5,8 @@ import os
 import pytest
 from phantom_releases import INBREAST, OULU, times, tree
 
-from mammoseg.datasets.phantom import add_patient, make_release
-from mammoseg.errors import UserError
+from mammoseg.phantom import add_patient, make_release
+from mammoseg.runtime.errors import UserError
 
 
 @pytest.mark.parametrize("options", [OULU, INBREAST], ids=["oulu", "inbreast"])

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from mammoseg.errors import UserError
 from mammoseg.models import build_model
 from mammoseg.models.build import SMP_DECODERS
 from mammoseg.preflight import UNREPEATABLE, check_repeatable, preflight
+from mammoseg.runtime.errors import UserError
 from mammoseg.study import Study
 
 

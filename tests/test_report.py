@@ -380,7 +380,7 @@ def test_later_images_of_known_patients_are_counted_apart(study):
 def test_the_script_counts_each_data_set_by_its_own_index_whatever_their_order(tmp_path):
     from write_report import main
 
-    from mammoseg.files import write_csv
+    from mammoseg.runtime.files import write_csv
 
     people = {"oudsm": "p1", "inbreast": "q1"}  # in the config's order, which is not that of the alphabet
     for dataset, patient in people.items():

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from mammoseg.errors import UserError
+from mammoseg.runtime.errors import UserError
 from mammoseg.study import Study
 
 

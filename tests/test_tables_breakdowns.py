@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mammoseg.statistics import mean_interval
+from mammoseg.evaluation.statistics import mean_interval
 from mammoseg.tables.breakdowns import COLUMNS, breakdown_rows, size_group
 
 RECIPE = {"alpha": 0.05, "resamples": 999, "seed": 1, "sizes_mm": [10, 20], "side": 500}

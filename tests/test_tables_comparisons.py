@@ -7,7 +7,7 @@ from score_rows import DATASETS, RECIPE, case, model
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from mammoseg.statistics import mean_interval
+from mammoseg.evaluation.statistics import mean_interval
 from mammoseg.tables.comparisons import (
     COMPARISONS,
     DISAGREE,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mammoseg.statistics import proportion_interval
+from mammoseg.evaluation.statistics import proportion_interval
 from mammoseg.tables.detection import COLUMNS, CURVE, detection_rows
 
 RECIPE = {"alpha": 0.05, "resamples": 999, "seed": 1}

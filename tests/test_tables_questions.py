@@ -9,7 +9,7 @@ from score_rows import DATASETS, RECIPE, case, model
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from mammoseg.statistics import mean_interval
+from mammoseg.evaluation.statistics import mean_interval
 from mammoseg.tables.questions import (
     ANSWERS,
     ENSEMBLES,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mammoseg.files import read_csv, write_csv
+from mammoseg.runtime.files import read_csv, write_csv
 from mammoseg.tables import segmentation
 
 DATASETS = {

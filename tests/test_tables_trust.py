@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mammoseg.calibration import BINS, THRESHOLDS, reliability, risk_coverage
+from mammoseg.metrics.calibration import BINS, THRESHOLDS, reliability, risk_coverage
 from mammoseg.tables.trust import (
     CALIBRATION,
     RISK_COVERAGE,

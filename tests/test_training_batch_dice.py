@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mammoseg.metrics import dice
+from mammoseg.metrics.overlap import dice
 from mammoseg.training.batch_dice import dice_per_image
 
 

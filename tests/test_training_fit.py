@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from sklearn.metrics import f1_score
 from tiny_training import NO_AUGMENTATION, PACK, UNET, Tiny, equal, recipe, run
 
-from mammoseg.datasets.phantom import Site
-from mammoseg.errors import UserError
-from mammoseg.fold_model import load_model
 from mammoseg.models import build_model
+from mammoseg.models.fold_model import load_model
+from mammoseg.phantom import Site
+from mammoseg.runtime.errors import UserError
 from mammoseg.training import fit
 from mammoseg.training.augmentation import build_stream
 from mammoseg.training.fit import save_model

@@ -7,8 +7,8 @@ from sklearn.metrics import f1_score
 from tiny_training import NO_AUGMENTATION, PACK, Tiny, recipe, run
 from torch import nn
 
-from mammoseg.errors import UserError
-from mammoseg.fold_model import FoldModel
+from mammoseg.models.fold_model import FoldModel
+from mammoseg.runtime.errors import UserError
 from mammoseg.training import fit, lightning_module
 from mammoseg.training.losses import CombinedLoss, FocalTverskyLoss
 from mammoseg.training.pack import Pack

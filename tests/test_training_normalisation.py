@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mammoseg.errors import UserError
+from mammoseg.runtime.errors import UserError
 from mammoseg.training.normalisation import mean_and_sd
 
 OFF = dict.fromkeys(

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mammoseg.errors import UserError
-from mammoseg.png import read_image, read_mask, to_8bit
+from mammoseg.images.png import read_image, read_mask, to_8bit
+from mammoseg.runtime.errors import UserError
 from mammoseg.training.pack import Entry, open_pack, write_pack
 
 

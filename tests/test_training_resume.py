@@ -20,9 +20,9 @@ import train_fold
 from safetensors.torch import load_file
 from tiny_training import CONFIG, PACK, UNET, Tiny, recipe, run
 
-from mammoseg.acceptance import Code
-from mammoseg.errors import UserError
-from mammoseg.files import read_csv, write_csv
+from mammoseg.rebuild.code_versions import Code
+from mammoseg.runtime.errors import UserError
+from mammoseg.runtime.files import read_csv, write_csv
 from mammoseg.training import fit, fold_data
 from mammoseg.training.events import Events
 from mammoseg.training.lightning_module import FoldTraining

@@ -59,7 +59,7 @@ def test_environments_are_pinned_to_the_lock():
 
 def test_what_the_snakefile_imports_is_light():
     heavy = "{'torch', 'pandas', 'numpy', 'cv2', 'pydicom', 'matplotlib'}"
-    code = f"import sys; sys.path.insert(0, 'src'); import mammoseg.study, mammoseg.methods_recipe, mammoseg.listing, mammoseg.fingerprint, mammoseg.preflight, mammoseg.records, mammoseg.acceptance, mammoseg.bookkeeping; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys; sys.path.insert(0, 'src'); import mammoseg.study, mammoseg.methods.recipe, mammoseg.index.release_listing, mammoseg.rebuild.digests, mammoseg.preflight, mammoseg.rebuild.job_records, mammoseg.rebuild.code_versions, mammoseg.rebuild.snakemake_state; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True)
     assert done.stdout.strip() == "[]"
 

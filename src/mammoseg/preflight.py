@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from mammoseg.errors import UserError
+from mammoseg.runtime.errors import UserError
 from mammoseg.study import Study
 
 WITHOUT_NETWORKS = {"index", "plan", "render"}
@@ -85,7 +85,7 @@ def check_gpu(study: Study) -> None:
     """Raise UserError where a model asks for a GPU and this machine shows none."""
     asking = [m.name for m in study.models.values() if m.training["accelerator"] == "gpu"]
     if asking:
-        from mammoseg.device import gpu_visible
+        from mammoseg.runtime.gpu import gpu_visible
 
         if not gpu_visible():
             raise UserError(
@@ -114,7 +114,7 @@ def check_repeatable(study: Study, trains_here: bool) -> None:
     asking = [m for m in study.models.values() if m.decoder in UNREPEATABLE and m.training["deterministic"]]
     for m in asking:
         if m.training["accelerator"] == "auto" and trains_here:
-            from mammoseg.device import gpu_visible
+            from mammoseg.runtime.gpu import gpu_visible
 
             on_gpu = gpu_visible()
         else:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import jsonschema
 
-from mammoseg import fingerprint
-from mammoseg.errors import UserError
+from mammoseg.rebuild import digests
+from mammoseg.runtime.errors import UserError
 
 RESERVED = {
     "benchmarks", "figures", "fold", "leakage", "logs", "models", "pack", "phantoms", "private", "records", "tables",
@@ -191,7 +191,7 @@ class Study:
         recipe = {"kind": voi["kind"], "explanation": voi["explanation"]} | {k: voi[k] for k in READ_BY[voi["kind"]]}
         if voi["kind"] == "file":
             file = self.injection_file
-            recipe["file"] = fingerprint.sha256(file) if file and file.is_file() else "missing"
+            recipe["file"] = digests.sha256(file) if file and file.is_file() else "missing"
             recipe["choice"] = dict(self.image["windowing"])
         return recipe
 
@@ -210,7 +210,7 @@ class Study:
         recipe = {"missing": self.weights["missing"], **self.weights[weights]}
         if file := recipe.pop("file"):
             path = Path(file).expanduser()
-            recipe["file_sha256"] = fingerprint.sha256(path) if path.is_file() else "missing"
+            recipe["file_sha256"] = digests.sha256(path) if path.is_file() else "missing"
         return recipe
 
     def training_recipe(self, model: str) -> dict:

@@ -14,8 +14,8 @@ from cbis_release import Cbis
 from conftest import ROOT
 from test_importer_cdd_cesm import CIRCLE, LOW, write_image
 
-from mammoseg.datasets.phantom import make_release
-from mammoseg.files import read_csv, write_csv
+from mammoseg.phantom import make_release
+from mammoseg.runtime.files import read_csv, write_csv
 
 CONFIGS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "config").rglob("*.yaml"))
 PROFILES = sorted(p.name for p in (ROOT / "profiles").iterdir())

@@ -7,7 +7,7 @@ import pytest
 from test_scenarios import change_pixels, image_of, tables
 from tiny import TinyStudy
 
-from mammoseg.files import read_csv
+from mammoseg.runtime.files import read_csv
 
 BY_EXTERNAL_PIXELS = [
     ["index_dataset"],

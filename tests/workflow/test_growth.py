@@ -5,8 +5,8 @@ import json
 from test_scenarios import tables
 from tiny import TinyStudy
 
-from mammoseg.cohort import Lock
-from mammoseg.files import read_csv
+from mammoseg.plan.cohort import Lock
+from mammoseg.runtime.files import read_csv
 
 
 def pictures(study: TinyStudy) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from mammoseg.files import write_csv
+from mammoseg.runtime.files import write_csv
 
 MODEL = {"name": "m", "encoder": "resnet22_gmic", "decoder": "unet", "weights": "random"}
 

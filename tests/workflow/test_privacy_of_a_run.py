@@ -10,7 +10,7 @@ from dicom_files import write_dicom
 from PIL import Image
 from tiny import CONFIG, Ran, TinyStudy
 
-from mammoseg.datasets.phantom import Site
+from mammoseg.phantom import Site
 
 CANARY = "Xanthippe"
 NUMBER = "27182818284"

@@ -8,7 +8,7 @@ import safetensors.numpy
 from test_scenarios import tables
 from tiny import TinyStudy
 
-from mammoseg.files import read_csv
+from mammoseg.runtime.files import read_csv
 
 TIMES = ("seconds", "data_wait_share")
 

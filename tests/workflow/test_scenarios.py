@@ -15,8 +15,8 @@ import pytest
 from conftest import ROOT
 from tiny import TinyStudy
 
-from mammoseg.datasets.phantom import make_release
-from mammoseg.files import read_csv
+from mammoseg.phantom import make_release
+from mammoseg.runtime.files import read_csv
 
 
 @pytest.fixture(scope="module")

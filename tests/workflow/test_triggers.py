@@ -12,7 +12,7 @@ from dry_runner import DryRunner, planned_jobs
 from test_scenarios import remove_windowing
 from tiny import CONFIG, TinyStudy
 
-from mammoseg.files import read_csv, write_csv
+from mammoseg.runtime.files import read_csv, write_csv
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 BELOW = {
@@ -251,7 +251,7 @@ MODULES = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "src/mammoseg")
 
 
 def reached(path, found=None):
-    """Files of the library that a file's import statements name, by their text; an outside judge of `fingerprint.code`."""
+    """Files of the library that a file's import statements name, by their text; an outside judge of `digests.code`."""
     found = set() if found is None else found
     for line in re.sub(r"\(\s*([^)]*?)\)", lambda m: " ".join(m[1].split()), path.read_text()).splitlines():
         names = []
@@ -314,7 +314,7 @@ def test_a_changed_script_remakes_its_stage(study, runner):
 
 
 def test_what_is_accepted_after_a_refactoring_is_made_again_by_neither_layer(study, runner):
-    path = study.checkout / "src/mammoseg/likeness.py"  # rendering reaches it, the index does not
+    path = study.checkout / "src/mammoseg/images/similarity.py"  # rendering reaches it, the index does not
     path.write_text(path.read_text() + "\n\ndef _refactored():\n    return 1\n")
     _, jobs, _ = dry(study, runner)
     assert {"render_png", "train_fold"} <= jobs

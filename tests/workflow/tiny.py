@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from mammoseg.datasets.phantom import add_patient, make_release
+from mammoseg.phantom import add_patient, make_release
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYOUTS = {"site-a": "oulu", "site-b": "inbreast"}

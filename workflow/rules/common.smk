@@ -16,13 +16,15 @@ TEMPLATE = BASE / "src/mammoseg/report/template.html"
 PUBLISHED = BASE / "src/mammoseg/data/published_table2.csv"
 sys.path.insert(0, str(BASE / "src"))
 
-from mammoseg import fingerprint
-from mammoseg.acceptance import Accepted, to_accept
-from mammoseg.errors import UserError
-from mammoseg.listing import listing
-from mammoseg.methods_recipe import methods_recipe
-from mammoseg.records import read_records, record_of
+from mammoseg.rebuild import digests
+from mammoseg.rebuild import code_digests
+from mammoseg.rebuild.code_versions import READ_RELEASES, CodeVersions, stage_of, to_accept
+from mammoseg.runtime.errors import UserError
+from mammoseg.index.release_listing import listing
+from mammoseg.methods.recipe import methods_recipe
+from mammoseg.rebuild.job_records import read_records, record_of
 from mammoseg.study import Study
+from mammoseg.datasets.registry import importer_file
 
 try:
     STUDY = Study(config, yaml.safe_load((BASE / "workflow/schemas/config.schema.yaml").read_text()))
@@ -35,7 +37,7 @@ if any(c.isspace() for c in sys.executable):
     )
 
 R = str(STUDY.results)
-ACCEPTED = Accepted(STUDY.results)
+VERSIONS = CodeVersions(STUDY.results)
 DATASETS = list(STUDY.datasets)
 SCORED = STUDY.with_role("train") + STUDY.with_role("external")
 MODELS = list(STUDY.models)
@@ -54,17 +56,22 @@ wildcard_constraints:
 
 
 @lru_cache
-def code(rule):
+def code(rule, importer=None):
     """Digest of a rule's code as it is now."""
-    return fingerprint.of_stage(SCRIPTS / f"{rule}.py")
+    script = SCRIPTS / f"{rule}.py"
+    return code_digests.of_stage(script, importer_file(importer) if rule in READ_RELEASES else None)
 
 
-def stage(rule, **recipe):
+def stage(rule, dataset=None, **recipe):
     """The one value in a rule's params: what it depends on besides its input files, its code included.
 
-    Snakemake compares params as a set of texts without names: so one text, with sorted keys.
+    A rule that reads a release names its data set: the importer in use belongs to its code. Snakemake compares params as a set of
+    texts without names: so one text, with sorted keys.
     """
-    return fingerprint.canonical({"code": ACCEPTED.representative(code(rule)), **recipe})
+    importer = STUDY.datasets[dataset].importer if dataset else None
+    return digests.canonical(
+        {"code": VERSIONS.representative(stage_of(rule, importer), code(rule, importer)), **recipe}
+    )
 
 
 as_planned = False  # True while somebody only wants to know, and nothing is to be planned anew for that
@@ -96,7 +103,7 @@ def roles(*datasets, among=ROLES):
     """Which units of some data sets have which role, and who is in which fold: as text, for params."""
     folds = {f"fold {k}": source("fold", str(k)) for k in FOLDS}
     units = {f"{d} {u}": r["role"] for (d, u), r in work().items() if d in datasets and r["role"] in among}
-    return fingerprint.digest(units | folds)
+    return digests.digest(units | folds)
 
 
 def shards(*datasets, among=ROLES):
@@ -130,7 +137,7 @@ def release(dataset):
     if d.phantom:
         return dict(d.phantom)
     manifest = d.root.name if d.root != d.folder else ""
-    return fingerprint.digest([manifest, listing(d.folder) if d.listing else str(d.root)])  # it goes on record: no path
+    return digests.digest([manifest, listing(d.folder) if d.listing else str(d.root)])  # it goes on record: no path
 
 
 def weights_record(wildcards):
@@ -140,8 +147,11 @@ def weights_record(wildcards):
 
 
 def codes():
-    """Rule → digest of its code as it is now."""
-    return {script.stem: code(script.stem) for script in sorted(SCRIPTS.glob("[!_]*.py"))}
+    """Stage → name of its code as it is now."""
+    importers = sorted({d.importer for d in STUDY.datasets.values()})
+    rules = [script.stem for script in sorted(SCRIPTS.glob("[!_]*.py"))]
+    pairs = [(rule, i) for rule in rules for i in (importers if rule in READ_RELEASES else [None])]
+    return {stage_of(rule, i): VERSIONS.name(stage_of(rule, i), code(rule, i)) for rule, i in pairs}
 
 
 def recipe_of(record):

@@ -84,7 +84,7 @@ rule summarise_scores:
     params:
         recipe=stage(
             "summarise_scores",
-            published=fingerprint.sha256(PUBLISHED),
+            published=digests.sha256(PUBLISHED),
             require_mass=STUDY.splits["require_mass"],
             datasets=STUDY.dataset_facts(SCORED),
             models=MODELS,

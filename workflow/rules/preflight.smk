@@ -2,7 +2,7 @@
 from snakemake.persistence import RECORD_FORMAT_VERSION
 from snakemake_interface_executor_plugins.settings import ExecMode
 
-from mammoseg.bookkeeping import Bookkeeping
+from mammoseg.rebuild.snakemake_state import Bookkeeping
 
 LOOK_ONLY = {"relock", "withdraw", "accept", "verify", "why"}  # targets that need neither archive nor network nor GPU
 BOOKKEEPING = Bookkeeping(STUDY.results, Path(".snakemake"), RECORD_FORMAT_VERSION)

@@ -18,7 +18,9 @@ rule inject_voi_lut:
         mem_mb=2000,
         runtime=60,
     params:
-        recipe=lambda w: stage("inject_voi_lut", voi_lut=STUDY.injection_recipe(), source=source(w.dataset, w.shard)),
+        recipe=lambda w: stage(
+            "inject_voi_lut", w.dataset, voi_lut=STUDY.injection_recipe(), source=source(w.dataset, w.shard)
+        ),
     message:
         "injecting the VOI LUT where it is missing: {wildcards.dataset} {wildcards.shard}"
     script:
@@ -43,7 +45,13 @@ rule render_png:
         mem_mb=4000,
         runtime=120,
     params:
-        recipe=lambda w: stage("render_png", image=STUDY.render_recipe(), source=source(w.dataset, w.shard)),
+        recipe=lambda w: stage(
+            "render_png",
+            w.dataset,
+            image=STUDY.render_recipe(),
+            codecs=digests.codecs(),
+            source=source(w.dataset, w.shard),
+        ),
     message:
         "rendering {wildcards.dataset} {wildcards.shard}"
     script:

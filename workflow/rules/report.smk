@@ -173,8 +173,8 @@ rule write_report:
     params:
         recipe=lambda w: stage(
             "write_report",
-            template=fingerprint.sha256(TEMPLATE),
-            published=fingerprint.sha256(PUBLISHED),
+            template=digests.sha256(TEMPLATE),
+            published=digests.sha256(PUBLISHED),
             config=STUDY.shown_config(),
             datasets=STUDY.dataset_facts(DATASETS),
             indexes={d: source(d, "index") for d in DATASETS},

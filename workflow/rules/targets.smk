@@ -82,7 +82,7 @@ rule accept:
     conda:
         "../../envs/images.yaml"
     params:
-        found=lambda w: to_accept(read_records(STUDY.results), codes(), recipe_of, ACCEPTED),
+        found=lambda w: to_accept(read_records(STUDY.results), codes(), recipe_of, VERSIONS),
         present=lambda w: codes(),
     message:
         "accepting what other code has made"

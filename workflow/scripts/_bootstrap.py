@@ -25,8 +25,8 @@ def job(snakemake) -> Iterator:
     import yaml
 
     from mammoseg import __version__
-    from mammoseg.errors import UserError
-    from mammoseg.records import Record
+    from mammoseg.runtime.errors import UserError
+    from mammoseg.rebuild.job_records import Record
     from mammoseg.study import Study
 
     path = Path(snakemake.log[0])
@@ -51,8 +51,11 @@ def job(snakemake) -> Iterator:
         record.remove()
         yield study
         if recipe is not None:
-            recipe["code"] = code(snakemake, study).digest  # of the code that ran, whatever it is accepted as
-            record.write(snakemake.rule, dict(snakemake.wildcards), recipe, snakemake.input, snakemake.output)
+            recipe["code"] = code(snakemake, study).name  # of the code that ran, whatever it is accepted as
+            wildcards = dict(snakemake.wildcards)
+            record.write(
+                stage_of(snakemake, study), snakemake.rule, wildcards, recipe, snakemake.input, snakemake.output
+            )
         log.debug("finished, mammoseg %s", __version__)
     except UserError as mistake:
         print(f"mammoseg: {mistake}", file=sys.stderr)
@@ -80,12 +83,28 @@ def job(snakemake) -> Iterator:
         sys.exit(1)
 
 
-def code(snakemake, study):
-    """The code that this job runs, with what was accepted as equal, or nothing where all is made anew."""
-    from mammoseg import fingerprint
-    from mammoseg.acceptance import Code
+def stage_of(snakemake, study) -> str:
+    """Name of the stage that this job belongs to."""
+    from mammoseg.rebuild import code_versions
 
-    return Code.of(study.results, fingerprint.of_stage(WORKFLOW / "scripts" / f"{snakemake.rule}.py"), study.rebuild)
+    return code_versions.stage_of(snakemake.rule, _importer(snakemake, study))
+
+
+def code(snakemake, study):
+    """The code that this job runs, with what counts as equal, or nothing where all is made anew."""
+    from mammoseg.datasets.registry import importer_file
+    from mammoseg.rebuild.code_digests import of_stage
+    from mammoseg.rebuild.code_versions import CodeVersions
+
+    importer = _importer(snakemake, study)
+    digest = of_stage(WORKFLOW / "scripts" / f"{snakemake.rule}.py", importer_file(importer) if importer else None)
+    return CodeVersions(study.results).code(stage_of(snakemake, study), digest, study.rebuild)
+
+
+def _importer(snakemake, study) -> str | None:
+    from mammoseg.rebuild.code_versions import READ_RELEASES
+
+    return study.datasets[snakemake.wildcards.dataset].importer if snakemake.rule in READ_RELEASES else None
 
 
 def _keep_private(study, log: Path, text: str) -> Path:

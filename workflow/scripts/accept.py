@@ -6,18 +6,18 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from mammoseg.acceptance import Accepted
-from mammoseg.records import check_study
+from mammoseg.rebuild.code_versions import CodeVersions
+from mammoseg.rebuild.job_records import check_study
 
 
 def main(results: Path, present: Mapping[str, str], found: Mapping[str, Mapping[str, int]]) -> None:
-    """Write accepted.json into `results`; `present` is rule → digest of its present code, `found` as `to_accept` gives it."""
+    """Write accepted.json into `results`; `present` is stage → name of its present code, `found` as `to_accept` gives it."""
     check_study(results)
-    accepted, log = Accepted(results), logging.getLogger("mammoseg")
-    for rule, codes in sorted(found.items()):
-        accepted.accept(present[rule], codes)
+    accepted, log = CodeVersions(results), logging.getLogger("mammoseg")
+    for stage, codes in sorted(found.items()):
+        accepted.accept(present[stage], codes)
         made = ", ".join(f"{n} by {code}" for code, n in sorted(codes.items()))
-        log.info("%s: what other code made is accepted as made by %s: %s", rule, present[rule], made)
+        log.info("%s: what other code made is accepted as made by %s: %s", stage, present[stage], made)
     if found:
         accepted.save()
     log.info("accepted: nothing of it will be made again" if found else "nothing to accept: the present code made all")

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 
-from mammoseg import fingerprint
-from mammoseg.cohort import Lock
-from mammoseg.errors import UserError
-from mammoseg.files import write_csv
-from mammoseg.index_files import patients_draw_ids
-from mammoseg.records import FOLDER as RECORDS
-from mammoseg.shard_rows import write_shards
-from mammoseg.splits import SHARDS, SPLITS, WORK, make_plan, read_index
+from mammoseg.rebuild import digests
+from mammoseg.plan.cohort import Lock
+from mammoseg.runtime.errors import UserError
+from mammoseg.runtime.files import write_csv
+from mammoseg.index.index_files import patients_draw_ids
+from mammoseg.rebuild.job_records import FOLDER as RECORDS
+from mammoseg.plan.shard_images import write_shards
+from mammoseg.plan.make_plan import SHARDS, SPLITS, WORK, make_plan, read_index
 
 
 def main(indexes: Mapping[str, Path], results: Path, private: Path, recipe: Mapping, cohort_recipe: Mapping) -> None:
@@ -30,7 +30,7 @@ def main(indexes: Mapping[str, Path], results: Path, private: Path, recipe: Mapp
         )
     plan = make_plan(
         {d: read_index(path) for d, path in indexes.items()},
-        {d: fingerprint.sha256(path.with_name("excluded.csv")) for d, path in indexes.items()},
+        {d: digests.sha256(path.with_name("excluded.csv")) for d, path in indexes.items()},
         recipe["roles"],
         dict(chain.from_iterable(patients_draw_ids(private / d / "sources.csv") for d in indexes)),
         lock,

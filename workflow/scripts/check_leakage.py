@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from mammoseg.errors import UserError
-from mammoseg.files import read_csv, write_text
-from mammoseg.leakage import Rendered, StopSign, find_copies, refuse_copies
-from mammoseg.png import read_image
+from mammoseg.runtime.errors import UserError
+from mammoseg.runtime.files import read_csv, write_text
+from mammoseg.plan.leakage import Rendered, find_copies, refuse_copies
+from mammoseg.plan.stop_sign import StopSign
+from mammoseg.images.png import read_image
 
 
 def main(manifests: Iterable[Path], splits: Path, allow: Collection[Sequence[str]], work: Path, checked: Path) -> None:

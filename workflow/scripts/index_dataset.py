@@ -6,13 +6,13 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from mammoseg.acceptance import Code
+from mammoseg.rebuild.code_versions import Code
 from mammoseg.datasets.importer import Importer
 from mammoseg.datasets.registry import importer_for
-from mammoseg.errors import UserError
-from mammoseg.index_files import Index, load_seen, rendered, write_excluded, write_index
-from mammoseg.indexing import TooManyExcluded, counts, index_release
-from mammoseg.privacy import KNOWN_KEY, load_or_create_key
+from mammoseg.runtime.errors import UserError
+from mammoseg.index.index_files import Index, load_seen, rendered, write_excluded, write_index
+from mammoseg.index.build_index import TooManyExcluded, counts, index_release
+from mammoseg.index.pseudonyms import KNOWN_KEY, load_or_create_key
 from mammoseg.study import DataSet
 
 log = logging.getLogger("mammoseg")

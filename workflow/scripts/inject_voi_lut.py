@@ -7,11 +7,11 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from mammoseg.acceptance import Code
+from mammoseg.rebuild.code_versions import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.dicom.missing_windowing import MissingWindowing
-from mammoseg.preparation import inject_shard
-from mammoseg.shard_rows import images_of_shard
+from mammoseg.render.shards import inject_shard
+from mammoseg.plan.shard_images import images_of_shard
 
 
 def main(rows: Path, importer: str, root: Path, folder: Path, voi_lut: Mapping, file: Path | None, code: Code,

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from mammoseg.datasets.phantom import make_release
-from mammoseg.files import write_text
+from mammoseg.phantom import make_release
+from mammoseg.runtime.files import write_text
 
 
 def main(root: Path, made: Path, phantom: Mapping) -> None:

@@ -6,11 +6,11 @@ import json
 import logging
 from pathlib import Path
 
-from mammoseg import fingerprint
-from mammoseg.acceptance import Code
-from mammoseg.files import read_csv, write_csv, write_text
-from mammoseg.keeping import Keeper
-from mammoseg.shard_rows import images_of_shard
+from mammoseg.rebuild import digests
+from mammoseg.rebuild.code_versions import Code
+from mammoseg.runtime.files import read_csv, write_csv, write_text
+from mammoseg.rebuild.kept_outputs import Keeper
+from mammoseg.plan.shard_images import images_of_shard
 from mammoseg.training.pack import Entry, write_pack
 
 FILES = ("images.npy", "masks.npy", "cases.csv", "pack.json")
@@ -34,7 +34,7 @@ def main(
     in_pack = {r["image_id"] for _, r in rows}
     images = (i for path in shard_rows for i in images_of_shard(path) if i.id in in_pack)
     write_csv(draw_ids, ("image_id", "draw_id"), [{"image_id": i.id, "draw_id": i.source["draw_id"]} for i in images])
-    print_ = fingerprint.digest(contents)
+    print_ = digests.digest(contents)
     keeper, log = Keeper(folder, FILES), logging.getLogger("mammoseg")
     if keeper.restore(print_, code):
         log.info("the pack is kept: its %d images are the same", len(rows))
@@ -50,7 +50,7 @@ def main(
         for m, r in rows
     )
     summary = write_pack(folder, entries)
-    write_text(folder / "pack.json", json.dumps({**summary, "content": fingerprint.digest(contents)}, sort_keys=True))
+    write_text(folder / "pack.json", json.dumps({**summary, "content": digests.digest(contents)}, sort_keys=True))
     keeper.store(print_, code)
     log.info("%d images packed", len(rows))
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg.calibration import fold_disagreement, fold_spread
-from mammoseg.case_scores import Reference, lay_back, votes_of
+from mammoseg.metrics.calibration import fold_disagreement, fold_spread
+from mammoseg.evaluation.case_scores import Reference, lay_back, votes_of
 from mammoseg.figures import (
     CaseView,
     DisputedView,
@@ -17,9 +17,9 @@ from mammoseg.figures import (
     qualitative,
     save,
 )
-from mammoseg.files import read_csv
-from mammoseg.png import read_image
-from mammoseg.scoring import FROM_SHARD, read_probability, read_votes, reference_of
+from mammoseg.runtime.files import read_csv
+from mammoseg.images.png import read_image
+from mammoseg.evaluation.score_dataset import FROM_SHARD, read_probability, read_votes, reference_of
 
 SHOWN = ("holdout", "external", "out_of_fold")
 """Parts that are shown, the first that the data set has."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mammoseg.figures import dice_distribution, save
-from mammoseg.files import read_csv
+from mammoseg.runtime.files import read_csv
 from mammoseg.tables.rows import PARTS
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from mammoseg.figures import evidence, save
-from mammoseg.files import read_csv
+from mammoseg.runtime.files import read_csv
 from mammoseg.tables.breakdowns import ON_SQUARE, SIZE
 
 FIGURES: Mapping[str, Callable[[Mapping, float], Figure]] = {

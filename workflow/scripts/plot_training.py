@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mammoseg.figures import save, training_curves
-from mammoseg.files import read_csv
+from mammoseg.runtime.files import read_csv
 
 
 def main(histories: Mapping[str, Sequence[Path]], png: Path, svg: Path) -> None:

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
-from mammoseg.acceptance import Code
-from mammoseg.files import read_csv
-from mammoseg.prediction import images_to_predict, predict_dataset
+from mammoseg.rebuild.code_versions import Code
+from mammoseg.runtime.files import read_csv
+from mammoseg.prediction.predict_dataset import images_to_predict, predict_dataset
 
 
 def main(manifests: list[Path], splits: Path, work: Path, dataset: str, models: list[Path], folder: Path,
@@ -21,7 +21,7 @@ def main(manifests: list[Path], splits: Path, work: Path, dataset: str, models: 
     shown = images_to_predict(manifests, read_csv(splits), dataset, waiting)
 
     def predict(folds, images):
-        from mammoseg.ensemble import predict as run
+        from mammoseg.prediction.ensemble import predict as run
 
         return run([load(k) for k in folds], images, average=ensemble["average"], batch_size=ensemble["batch_size"])
 
@@ -29,14 +29,14 @@ def main(manifests: list[Path], splits: Path, work: Path, dataset: str, models: 
     def device():
         import torch
 
-        from mammoseg.device import own_device
+        from mammoseg.runtime.gpu import own_device
 
         torch.set_num_threads(threads)
         return held.enter_context(own_device(accelerator, log))
 
     @cache
     def load(fold):
-        from mammoseg.fold_model import load_model
+        from mammoseg.models.fold_model import load_model
 
         return load_model(models[fold].parent, device())[0]
 

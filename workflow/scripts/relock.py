@@ -5,8 +5,8 @@ import _bootstrap
 import logging
 from pathlib import Path
 
-from mammoseg.cohort import LOCK, Lock, forget_plan
-from mammoseg.records import check_study
+from mammoseg.plan.cohort import LOCK, Lock, forget_plan
+from mammoseg.rebuild.job_records import check_study
 
 
 def main(results: Path) -> None:

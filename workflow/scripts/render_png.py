@@ -8,20 +8,20 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from mammoseg.acceptance import Code
+from mammoseg.rebuild.code_versions import Code
 from mammoseg.datasets.registry import importer_for
 from mammoseg.dicom.missing_windowing import MissingWindowing
-from mammoseg.errors import UserError
-from mammoseg.preparation import render_shard
-from mammoseg.records import Record
-from mammoseg.shard_rows import images_of_shard
+from mammoseg.runtime.errors import UserError
+from mammoseg.render.shards import render_shard
+from mammoseg.rebuild.job_records import Record
+from mammoseg.plan.shard_images import images_of_shard
 
 
-def main(rows: Path, importer: str, root: Path, injected: Path | None, folder: Path, image: Mapping,
+def main(rows: Path, importer: str, root: Path, injected: Path | None, folder: Path, image: Mapping, codecs: Mapping,
          missing: MissingWindowing | None, code: Code, workers: int, in_cohort: bool) -> None:  # fmt: skip
     """Write the PNGs and manifest.csv of one shard into `folder`."""
     images = images_of_shard(rows)
-    recipe = {k: v for k, v in image.items() if k != "voi_lut"}
+    recipe = {k: v for k, v in image.items() if k != "voi_lut"} | {"codecs": codecs}
     converted, set_aside = render_shard(
         images, importer_for(importer, root), injected, folder, recipe, code, workers, in_cohort, missing
     )
@@ -49,13 +49,15 @@ def forget_injected(results: Path, private: Path, dataset: str, shard: str) -> N
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         data, injected = study.datasets[snakemake.wildcards.dataset], snakemake.input.injected
+        recipe = json.loads(snakemake.params.recipe)
         main(
             study.shard_rows(data.name, snakemake.wildcards.shard),
             data.importer,
             data.root,
             Path(injected).parent if injected else None,
             Path(snakemake.output.manifest).parent,
-            json.loads(snakemake.params.recipe)["image"],
+            recipe["image"],
+            recipe["codecs"],
             None if injected else MissingWindowing(study.injection_recipe(), study.injection_file),
             _bootstrap.code(snakemake, study),
             snakemake.threads,

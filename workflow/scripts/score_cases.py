@@ -7,8 +7,8 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from mammoseg.acceptance import Code
-from mammoseg.scoring import score_cases, write_outputs
+from mammoseg.rebuild.code_versions import Code
+from mammoseg.evaluation.score_dataset import score_cases, write_outputs
 
 
 def main(predictions: Path, manifests: list[Path], models: list[Path], scores: Path, lesions: Path, trust: Path,

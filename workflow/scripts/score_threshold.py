@@ -5,8 +5,8 @@ import _bootstrap
 from collections import defaultdict
 from pathlib import Path
 
-from mammoseg.baseline import COLUMNS, baseline_rows
-from mammoseg.files import read_csv, write_csv
+from mammoseg.tables.baseline import COLUMNS, baseline_rows
+from mammoseg.runtime.files import read_csv, write_csv
 
 
 def main(manifests: list[Path], splits: Path, baseline: Path) -> None:

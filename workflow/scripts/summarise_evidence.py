@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg.files import read_csv, stream_csv, write_csv
-from mammoseg.index_table import COLUMNS as INDEXED
+from mammoseg.runtime.files import read_csv, stream_csv, write_csv
+from mammoseg.index.columns import COLUMNS as INDEXED
 from mammoseg.tables import breakdowns, detection, trust
 
 

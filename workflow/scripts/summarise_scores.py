@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg.files import read_csv, write_csv, write_text
+from mammoseg.runtime.files import read_csv, write_csv, write_text
 from mammoseg.tables import original_geometry, segmentation, typeset
 
 

@@ -8,15 +8,15 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mammoseg import fingerprint
-from mammoseg.acceptance import Code
-from mammoseg.errors import UserError
-from mammoseg.files import read_csv
-from mammoseg.keeping import Keeper
-from mammoseg.leakage import StopSign
-from mammoseg.splits import refuse_overlap
+from mammoseg.rebuild import digests
+from mammoseg.rebuild.code_versions import Code
+from mammoseg.runtime.errors import UserError
+from mammoseg.runtime.files import read_csv
+from mammoseg.rebuild.kept_outputs import Keeper
+from mammoseg.plan.overlap import refuse_overlap
+from mammoseg.plan.stop_sign import StopSign
 from mammoseg.study import BESIDE
-from mammoseg.time_left import time_left
+from mammoseg.training.time_left import time_left
 from mammoseg.training.fit import save_model, train_fold
 from mammoseg.training.lightning_module import Schedule
 from mammoseg.training.pack import open_pack
@@ -45,7 +45,7 @@ def main(pack: Path, draw_ids: Path, splits: Path, weights: Path | None, folder:
     recipe = {k: recipe[k] for k in ("model", "training", "augmentation", "normalisation", "seed")}
     content = json.loads((pack / "pack.json").read_text())["content"]
     draw_id = {r["image_id"]: r["draw_id"] for r in read_csv(draw_ids)}
-    print_ = fingerprint.digest(
+    print_ = digests.digest(
         {
             "pack": content,
             "validation": sorted(validation),

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mammoseg.errors import UserError
-from mammoseg.records import check_study, differences, recorded
+from mammoseg.runtime.errors import UserError
+from mammoseg.rebuild.job_records import check_study, differences, recorded
 
 
 def main(results: Path, names: Mapping[str, Sequence[str]]) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import yaml
 
-from mammoseg import fingerprint
-from mammoseg.acceptance import Accepted
-from mammoseg.errors import UserError
-from mammoseg.records import changes, record_of
+from mammoseg.rebuild import digests
+from mammoseg.rebuild.code_versions import CodeVersions
+from mammoseg.runtime.errors import UserError
+from mammoseg.rebuild.job_records import changes, record_of
 
 SHOWN = 60
 """Most characters of a value that are shown."""
@@ -45,7 +45,9 @@ def main(results: Path, artefact: Path, now: Mapping | None, codes: Mapping[str,
             else "nothing is planned yet: `snakemake plan`"
         )
         return
-    changed = list(_changes(results, record, now, codes.get(record["rule"], "of a rule that is no more")))
+    changed = list(
+        _changes(results, record, now, codes.get(record.get("stage", record["rule"]), "of a stage that is no more"))
+    )
     print("changed since" if changed else "nothing of it has changed since")
     for line in changed:
         print(f"  {line}")
@@ -61,19 +63,19 @@ def main(results: Path, artefact: Path, now: Mapping | None, codes: Mapping[str,
 
 
 def _changes(results: Path, record: Mapping, now: Mapping, code: str) -> Iterator[str]:
-    if record["code"] not in Accepted(results).same_as(code):
+    if record["code"] not in CodeVersions(results).same_as(code):
         yield f"code: {record['code']} → {code} (`snakemake accept` where the results are the same)"
     for key, before, after in changes(record["recipe"], now):
         yield f"{key}: {_short(before)} → {_short(after)}"
     for name, sha256 in record["outputs"].items():
         path = results / name
-        if path.is_file() and fingerprint.sha256(path) != sha256:
+        if path.is_file() and digests.sha256(path) != sha256:
             yield f"{name}: is itself not as it was made; delete it, so that the next run makes it again"
     for name, sha256 in record["inputs"].items():
         path = results / name
         if not path.is_file():
             yield f"{name}: is gone"
-        elif fingerprint.sha256(path) != sha256:
+        elif digests.sha256(path) != sha256:
             yield f"{name}: has other content"
 
 

@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from mammoseg.cohort import Lock, forget_plan, seen_by
-from mammoseg.errors import UserError
-from mammoseg.files import half
+from mammoseg.plan.cohort import Lock, forget_plan, seen_by
+from mammoseg.runtime.errors import UserError
+from mammoseg.runtime.files import half
 
 
 def main(results: Path, patients: Sequence[str], models: Collection[str]) -> None:

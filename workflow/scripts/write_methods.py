@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mammoseg import __version__
-from mammoseg.files import read_csv, write_text
-from mammoseg.provenance import installed_versions
-from mammoseg.tables.methods import INDEXED, RENDERED, MethodsStudy, count_study, methods_text
+from mammoseg.runtime.files import read_csv, write_text
+from mammoseg.runtime.provenance import installed_versions
+from mammoseg.methods.text import INDEXED, RENDERED, MethodsStudy, count_study, methods_text
 
 
 def main(recipe: Mapping, splits: Path, work: Path, indexes: Sequence[Path], manifests: Sequence[Path], models: Sequence[Path],

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mammoseg import __version__
-from mammoseg.files import read_csv
-from mammoseg.provenance import installed_versions
+from mammoseg.runtime.files import read_csv
+from mammoseg.runtime.provenance import installed_versions
 from mammoseg.report import OF_AN_IMAGE, ReportFigure, StudyRecord, build_report
 from mammoseg.report.captions import CAPTIONS, TITLES
 from mammoseg.tables import segmentation

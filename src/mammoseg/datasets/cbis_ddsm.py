@@ -26,7 +26,7 @@ from mammoseg.datasets.walk import check_folder, files_below, inside
 from mammoseg.dicom.decode import decode
 from mammoseg.dicom.read import check_usable, read_encoded
 from mammoseg.dicom.values import text
-from mammoseg.errors import Unusable, UserError
+from mammoseg.runtime.errors import Unusable, UserError
 
 log = logging.getLogger(__name__)
 

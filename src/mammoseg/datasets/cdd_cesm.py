@@ -17,7 +17,7 @@ from mammoseg.datasets.masks import draw_ellipse, draw_region
 from mammoseg.datasets.pictures import picture_size
 from mammoseg.datasets.sheets import read_table_of
 from mammoseg.datasets.walk import check_folder, files_below
-from mammoseg.errors import Unusable, UserError
+from mammoseg.runtime.errors import Unusable, UserError
 
 log = logging.getLogger(__name__)
 

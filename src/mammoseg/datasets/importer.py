@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from pydicom.dataset import Dataset
 
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 
 @dataclass(frozen=True)

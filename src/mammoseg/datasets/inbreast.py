@@ -17,7 +17,7 @@ from mammoseg.datasets.sheets import EXCEL, read_table_of
 from mammoseg.datasets.walk import check_folder, files_below
 from mammoseg.dicom.position import pixel_spacing_mm
 from mammoseg.dicom.read import check_usable
-from mammoseg.errors import Unusable, UserError
+from mammoseg.runtime.errors import Unusable, UserError
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from mammoseg.datasets.walk import inside
 from mammoseg.dicom.position import VIEWS, laterality_and_view, pixel_spacing_mm, side_and_view
 from mammoseg.dicom.read import check_usable, read_header
 from mammoseg.dicom.values import text
-from mammoseg.errors import Unusable, UserError
+from mammoseg.runtime.errors import Unusable, UserError
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from mammoseg.datasets.pictures import decode_picture, picture_size
 from mammoseg.dicom.values import items
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 LOSSY = frozenset({".jpg", ".jpeg"})
 MAX_MASSES = 500  # in one mask; no breast has a tenth of it

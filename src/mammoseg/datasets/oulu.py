@@ -14,7 +14,7 @@ from mammoseg.datasets.walk import check_folder, files_below
 from mammoseg.dicom.position import laterality_and_view, pixel_spacing_mm
 from mammoseg.dicom.read import check_usable
 from mammoseg.dicom.values import text
-from mammoseg.errors import Unusable, UserError
+from mammoseg.runtime.errors import Unusable, UserError
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mammoseg.dicom.read import MAX_PIXELS
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 ORIENTATION, PHOTOMETRIC = 274, 262  # tags of a TIFF

@@ -1,58 +1,27 @@
 """Importers by the name that the config uses. A new data set is one file beside these and one line here."""
 
-from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mammoseg.errors import UserError
+from mammoseg.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from mammoseg.datasets.importer import Importer
 
-# The imports stand inside the functions: whoever only needs the names does not wait for pydicom and OpenCV.
-
-
-def _inbreast(root: Path) -> "Importer":
-    from mammoseg.datasets.inbreast import InbreastImporter
-
-    return InbreastImporter(root)
-
-
-def _oulu(root: Path) -> "Importer":
-    from mammoseg.datasets.oulu import OuluImporter
-
-    return OuluImporter(root)
-
-
-def _manifest(root: Path) -> "Importer":
-    from mammoseg.datasets.manifest import ManifestImporter
-
-    return ManifestImporter(root)
-
-
-def _cbis_ddsm(root: Path) -> "Importer":
-    from mammoseg.datasets.cbis_ddsm import CbisDdsmImporter
-
-    return CbisDdsmImporter(root)
-
-
-def _cdd_cesm(root: Path) -> "Importer":
-    from mammoseg.datasets.cdd_cesm import CddCesmImporter
-
-    return CddCesmImporter(root)
-
-
-IMPORTERS: dict[str, Callable[[Path], "Importer"]] = {
-    "inbreast": _inbreast,
-    "oulu": _oulu,
-    "cbis_ddsm": _cbis_ddsm,
-    "cdd_cesm": _cdd_cesm,
-    "manifest": _manifest,
+IMPORTERS = {
+    "inbreast": "InbreastImporter",
+    "oulu": "OuluImporter",
+    "cbis_ddsm": "CbisDdsmImporter",
+    "cdd_cesm": "CddCesmImporter",
+    "manifest": "ManifestImporter",
 }
+"""Name, which is that of the module too, and class. Imported when asked for, so that a stage's code holds only what it uses."""
 
 
 def importer_for(name: str, root: str | Path) -> "Importer":
-    """The importer of the release at `root`.
+    """Return the importer of the release at `root`.
 
     Raises
     ------
@@ -61,4 +30,9 @@ def importer_for(name: str, root: str | Path) -> "Importer":
     """
     if name not in IMPORTERS:
         raise UserError(f"there is no importer {name!r}; known here: {', '.join(IMPORTERS)}")
-    return IMPORTERS[name](Path(root))
+    return getattr(import_module(f"mammoseg.datasets.{name}"), IMPORTERS[name])(Path(root))
+
+
+def importer_file(name: str) -> Path:
+    """Return the source file of an importer."""
+    return Path(find_spec(f"mammoseg.datasets.{name}").origin)

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from mammoseg.datasets.walk import inside
-from mammoseg.errors import UserError
+from mammoseg.runtime.errors import UserError
 
 SEPARATORS = ",;\t"
 EXCEL = (".xls", ".xlsx")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
-from mammoseg.errors import UserError
+from mammoseg.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from pydicom.dataset import FileDataset
 from pydicom.pixels import get_decoder
 from pydicom.pixels.decoders.base import DecodeRunner
 
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 IMAGECODECS = {
     **dict.fromkeys(uid.JPEGTransferSyntaxes, imagecodecs.jpeg8_decode),  # libjpeg-turbo: 8 and 12 bit, and lossless

@@ -9,8 +9,8 @@ from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.dicom.read import read_encoded
 from mammoseg.dicom.values import text
 from mammoseg.dicom.voi_lut import windowing_of
-from mammoseg.errors import Unusable
-from mammoseg.files import whole
+from mammoseg.runtime.errors import Unusable
+from mammoseg.runtime.files import whole
 
 
 def inject(source: str | os.PathLike, target: str | os.PathLike, missing: MissingWindowing) -> None:

@@ -13,13 +13,13 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 from pydicom.valuerep import DSfloat
 
-from mammoseg.breast import breast_mask
 from mammoseg.dicom.decode import decode
 from mammoseg.dicom.read import read_header
 from mammoseg.dicom.render import inverted, value_of_word
 from mammoseg.dicom.values import numbers, text, value
 from mammoseg.dicom.voi_lut import Windowing, find_windowing, is_little_endian, lut_words
-from mammoseg.errors import Unusable, UserError
+from mammoseg.images.breast import breast_mask
+from mammoseg.runtime.errors import Unusable, UserError
 
 EXPLANATIONS = {
     "none": "",

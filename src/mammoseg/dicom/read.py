@@ -15,7 +15,7 @@ from pydicom.filereader import read_partial
 
 from mammoseg.dicom.position import is_specimen
 from mammoseg.dicom.values import integer, text, value
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 # pydicom warns about odd values by quoting them, when it reads and again when a value is first asked for. A quoted value
 # may be a name, and what is logged ends in results/logs: so these warnings are off for good, not only while reading.

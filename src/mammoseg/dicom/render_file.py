@@ -12,7 +12,7 @@ from mammoseg.dicom.missing_windowing import MissingWindowing
 from mammoseg.dicom.read import read_encoded
 from mammoseg.dicom.render import lookup_table
 from mammoseg.dicom.voi_lut import Windowing, find_windowing
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 
 def render_file(

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
 from mammoseg.dicom.values import each_number, first_item, items, numbers, text, value
-from mammoseg.errors import Unusable
+from mammoseg.runtime.errors import Unusable
 
 
 @dataclass(frozen=True)

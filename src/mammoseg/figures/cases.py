@@ -86,7 +86,7 @@ class DisputedView:
         0 is air.
     reference : (rows, columns) bool
     maps : mapping of str to ((rows, columns) float32, float)
-        Model → `mammoseg.calibration.fold_spread` and `fold_disagreement` of its folds' masks.
+        Model → `mammoseg.metrics.calibration.fold_spread` and `fold_disagreement` of its folds' masks.
     """
 
     label: str

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mammoseg.figures.style import BLACK, CYCLE, GREY, house_style, message, new_figure
-from mammoseg.lesions import RATES
+from mammoseg.metrics.lesions import RATES
 
 Rows = Sequence[Mapping[str, str]]
 

@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mammoseg.files import whole
+from mammoseg.runtime.files import whole
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW, BLACK = (
     "#0072B2",

@@ -6,10 +6,10 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
-from mammoseg.errors import UserError
 from mammoseg.models.checkpoints import imagenet_encoder, load_encoder, read_state_dict
 from mammoseg.models.decoders import FPNDecoder, SmpDecoder, UNetDecoder, fit
 from mammoseg.models.encoders import check_encoder, grey_or_rgb, input_channels, make_encoder
+from mammoseg.runtime.errors import UserError
 
 DECODERS = {"unet": UNetDecoder, "fpn": FPNDecoder}
 # DPT is left out: it takes no list of features but a vision transformer's pairs, and no registered encoder fits it.

@@ -10,8 +10,8 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
-from mammoseg.errors import UserError
 from mammoseg.models.encoders import ResNet22Encoder
+from mammoseg.runtime.errors import UserError
 
 # Of GMIC's checkpoints only the global network is an encoder of ours; its tensors are called ds_net.<our name>.
 GMIC_PREFIX = "ds_net."

@@ -9,8 +9,8 @@ import urllib.request
 from pathlib import Path
 from typing import BinaryIO
 
-from mammoseg.errors import UserError
-from mammoseg.fingerprint import sha256 as file_sha256
+from mammoseg.rebuild.digests import sha256 as file_sha256
+from mammoseg.runtime.errors import UserError
 
 logger = logging.getLogger(__name__)
 

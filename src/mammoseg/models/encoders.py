@@ -15,8 +15,8 @@ from segmentation_models_pytorch.encoders._base import EncoderMixin
 from segmentation_models_pytorch.encoders._utils import patch_first_conv
 from torch import Tensor, nn
 
-from mammoseg.errors import UserError
 from mammoseg.models.initial_values import initialise
+from mammoseg.runtime.errors import UserError
 
 RESNET22 = "resnet22_gmic"
 STEMS = ("dense", "gmic")

@@ -11,12 +11,12 @@ import segmentation_models_pytorch as smp
 from huggingface_hub import hf_hub_download
 from torch import Tensor
 
-from mammoseg.errors import UserError
-from mammoseg.files import whole, write_text
-from mammoseg.fingerprint import digest, sha256
 from mammoseg.models.checkpoints import imagenet_encoder, imagenet_source, load_encoder, read_state_dict
 from mammoseg.models.download import download
 from mammoseg.models.encoders import RESNET22, make_encoder
+from mammoseg.rebuild.digests import digest, sha256
+from mammoseg.runtime.errors import UserError
+from mammoseg.runtime.files import whole, write_text
 
 logger = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import jinja2
 
-from mammoseg.files import write_text
 from mammoseg.report import content
 from mammoseg.report.content import ReportFigure, StudyRecord
 from mammoseg.report.evidence import evidence_tables
+from mammoseg.runtime.files import write_text
+from mammoseg.runtime.progress import duration
 from mammoseg.tables import typeset
 from mammoseg.tables.comparisons import confidence
-from mammoseg.time_left import duration
 
 MIME = {".png": "image/png", ".svg": "image/svg+xml"}
 PART_TITLES = {

@@ -176,7 +176,7 @@ def fold_rows(models: Models) -> list[dict]:
 
 
 def methods_blocks(text: str) -> list[tuple[str, list[str]]]:
-    """The methods text, of `mammoseg.tables.methods`, block by block: ``heading``, ``list`` or ``paragraph``, and its texts."""
+    """The methods text, of `mammoseg.methods.text`, block by block: ``heading``, ``list`` or ``paragraph``, and its texts."""
     blocks = []
     for block in text.strip().split("\n\n")[1:]:  # the first one is the title
         plain = re.sub(r"\\(.)", r"\1", block.strip("*"))

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from mammoseg.geometry import diameter
-from mammoseg.statistics import mean_interval
+from mammoseg.evaluation.statistics import mean_interval
+from mammoseg.images.letterbox import diameter
 from mammoseg.tables.rows import DataSets, Models, Scores, decimals, groups, has_mass, mean_and_sd
 
 COLUMNS = (

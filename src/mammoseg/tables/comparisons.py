@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from mammoseg.statistics import equivalence, holm, mean_interval, paired_test
+from mammoseg.evaluation.statistics import equivalence, holm, mean_interval, paired_test
 from mammoseg.tables.rows import DataSets, Models, Scores, decimals, groups, has_mass
 
 INTERVALS = (
@@ -113,7 +113,7 @@ def comparison_rows(scores: Scores, models: Models, datasets: DataSets, recipe: 
 
 
 def compared(one: Sequence[float], other: Sequence[float], patients: Sequence, recipe: Mapping) -> tuple[dict, bool]:
-    """What `mammoseg.statistics` says of the scores of two models on the same images.
+    """What `mammoseg.evaluation.statistics` says of the scores of two models on the same images.
 
     Parameters
     ----------

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from mammoseg.lesions import RATES, Detections, Froc, Mass, froc
-from mammoseg.statistics import proportion_interval
+from mammoseg.evaluation.statistics import proportion_interval
+from mammoseg.metrics.lesions import RATES, Detections, Froc, Mass, froc
 from mammoseg.tables.rows import DataSets, Models, Scores, decimals, groups
 
 COLUMNS = (

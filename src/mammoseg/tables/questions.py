@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from mammoseg.statistics import holm, variance_components
+from mammoseg.evaluation.statistics import holm, variance_components
 from mammoseg.tables.comparisons import (
     TRAINED,
     compared,

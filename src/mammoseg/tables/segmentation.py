@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from mammoseg.files import read_csv
+from mammoseg.runtime.files import read_csv
 from mammoseg.tables.rows import PARTS, DataSets, Models, Scores, decimals, groups, has_mass, mean_and_sd
 
 SEGMENTATION = (

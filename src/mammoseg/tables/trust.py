@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mammoseg.calibration import BINS, reliability, risk_coverage
+from mammoseg.metrics.calibration import BINS, reliability, risk_coverage
 from mammoseg.tables.rows import PARTS, DataSets, Models, Scores, decimals, groups, has_mass
 
 TRUST = (
@@ -21,7 +21,7 @@ SWEPT = "out_of_fold"
 MOST_POINTS = 100
 
 Counted = Mapping[tuple[str, str], Mapping]
-"""(data set, model) → results/<dataset>/trust/<model>.json (`mammoseg.scoring.write_outputs`)."""
+"""(data set, model) → results/<dataset>/trust/<model>.json (`mammoseg.evaluation.score_dataset.write_outputs`)."""
 
 
 def calibration_rows(counted: Counted, models: Models, datasets: DataSets) -> list[dict]:

@@ -7,13 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from matplotlib.colors import to_rgb
 
-from mammoseg.figures.style import ORANGE, SKY
 from mammoseg.training.fold_data import FoldImages
 from mammoseg.training.lightning_module import FoldTraining
 
 SHOWN = 4
+BLUE, ORANGE = (86, 180, 233), (230, 159, 0)
+"""Red, green and blue of the two outlines, 0..255."""
 CURVES = {"train_loss": "loss/training", "val_loss": "loss/validation", "train_dice": "Dice/training",
           "val_dice": "Dice/validation", "lr": "learning rate", "data_wait_share": "time/share waiting for data",
           "seconds": "time/seconds per epoch"}  # fmt: skip
@@ -83,7 +83,7 @@ class Events:
 def outlined(image: np.ndarray, reference: np.ndarray, answer: np.ndarray) -> np.ndarray:
     """The image, (side, side, 3) uint8, with the outlines of the reference (blue) and of the answer (orange)."""
     picture = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    for mask, colour in ((reference, SKY), (answer, ORANGE)):
+    for mask, colour in ((reference, BLUE), (answer, ORANGE)):
         contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, contours, -1, [255 * part for part in to_rgb(colour)], 1)
+        cv2.drawContours(picture, contours, -1, colour, 1)
     return picture

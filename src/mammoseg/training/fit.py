@@ -20,14 +20,13 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from mammoseg import fold_model
-from mammoseg.acceptance import Code
-from mammoseg.device import own_device
-from mammoseg.errors import UserError
-from mammoseg.fold_model import FoldModel
-from mammoseg.models import build_model, parameter_counts
-from mammoseg.provenance import hardware
-from mammoseg.time_left import duration
+from mammoseg.models import build_model, fold_model, parameter_counts
+from mammoseg.models.fold_model import FoldModel
+from mammoseg.rebuild.code_versions import Code
+from mammoseg.runtime.errors import UserError
+from mammoseg.runtime.gpu import own_device
+from mammoseg.runtime.progress import duration
+from mammoseg.runtime.provenance import hardware
 from mammoseg.training.augmentation import derive_seed
 from mammoseg.training.events import Events
 from mammoseg.training.fold_data import FoldImages, TrainingOrder, training_loader, validation_loader
@@ -72,7 +71,7 @@ class FoldResult:
         peak_memory_mb (10^6 bytes, of the GPU or else of this process so far), device (``"cpu"`` or the GPU's name),
         resumed (how often the training was broken off and taken up again).
     hardware : sequence of mapping
-        `mammoseg.provenance.hardware`, torch, precision and from_epoch of every machine that had a part in it, in turn.
+        `mammoseg.runtime.provenance.hardware`, torch, precision and from_epoch of every machine that had a part in it, in turn.
     patients : mapping of str to list of str
         Pseudonyms of the patients in training and validation, sorted.
     """

@@ -10,10 +10,10 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from mammoseg.errors import UserError
-from mammoseg.fold_model import FoldModel
-from mammoseg.provenance import differences
-from mammoseg.time_left import duration
+from mammoseg.models.fold_model import FoldModel
+from mammoseg.runtime.errors import UserError
+from mammoseg.runtime.progress import duration
+from mammoseg.runtime.provenance import differences
 from mammoseg.training.augmentation import derive_seed
 from mammoseg.training.batch_dice import dice_per_image
 from mammoseg.training.device_augmentation import augment_batch
@@ -70,7 +70,7 @@ class FoldTraining(L.LightningModule):
     started : float
         When the training began, by time.perf_counter().
     machine : mapping
-        What this process computes on: of what may change the values, all (`mammoseg.provenance.differences`).
+        What this process computes on: of what may change the values, all (`mammoseg.runtime.provenance.differences`).
 
     Attributes
     ----------

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mammoseg.errors import UserError
+from mammoseg.runtime.errors import UserError
 from mammoseg.training.augmentation import augment, build_stream, derive_seed
 
 PASSES = 2

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mammoseg.errors import UserError
-from mammoseg.files import read_csv, whole, write_csv
-from mammoseg.png import read_image, read_mask
+from mammoseg.images.png import read_image, read_mask
+from mammoseg.runtime.errors import UserError
+from mammoseg.runtime.files import read_csv, whole, write_csv
 
 COLUMNS = ("image_id", "patient_id", "dataset")
 

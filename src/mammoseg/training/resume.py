@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import CheckpointIO
 
-from mammoseg.acceptance import Code
-from mammoseg.errors import UserError
-from mammoseg.files import whole, write_csv
-from mammoseg.fold_model import HISTORY
+from mammoseg.models.fold_model import HISTORY
+from mammoseg.rebuild.code_versions import Code
+from mammoseg.runtime.errors import UserError
+from mammoseg.runtime.files import whole, write_csv
 from mammoseg.training.lightning_module import FoldTraining
 from mammoseg.training.normalisation import Normalisation
 
@@ -94,7 +94,7 @@ class EpochState(CheckpointIO):
         return torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
 
     def keep(self, training: FoldTraining) -> None:
-        """After every epoch: the state, and its history for `mammoseg.time_left` and for whoever wants to look."""
+        """After every epoch: the state, and its history for `mammoseg.training.time_left` and for whoever wants to look."""
         with whole(self.state, durable=True) as part:
             training.trainer.save_checkpoint(part)
         write_csv(self.folder / HISTORY_SO_FAR, HISTORY, training.history)
@@ -102,7 +102,7 @@ class EpochState(CheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Path, storage_options: Any = None) -> None:
         """Called by Lightning."""
         buffer = io.BytesIO()
-        torch.save({**checkpoint, "made_from": self.made_from, "code": self.code.digest}, buffer)
+        torch.save({**checkpoint, "made_from": self.made_from, "code": self.code.name}, buffer)
         with open(path, "wb") as f:
             f.write(_seal(buffer.getbuffer()))
             f.write(buffer.getbuffer())

@@ -1,0 +1,1 @@
+"""Scores of every case, and what they say about patients."""

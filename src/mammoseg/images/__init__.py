@@ -1,0 +1,1 @@
+"""Tools for pictures: letterbox, breast, PNG files, similarity."""

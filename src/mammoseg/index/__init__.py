@@ -1,0 +1,1 @@
+"""What a release holds: one row per usable image, one per file that is set aside."""

@@ -1,0 +1,1 @@
+"""The Methods section that a paper on the study needs."""

@@ -1,0 +1,1 @@
+"""One probability map per image and model."""
