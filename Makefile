@@ -7,7 +7,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # Every job is a Python of its own: without compiled modules each would spend ten seconds more on its imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-kill lint lock clean system-deps
+.PHONY: help setup demo test test-kill stages lint lock clean system-deps
 
 help:                ## say what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*##/ {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(READY) lint  ## pass all tests
 
 test-kill: $(READY)  ## kill runs in every stage and see that they go on (half an hour)
 	$(BIN)/python -m pytest -m kill
+
+stages: $(READY)     ## list the code of stages that was edited: compare its results with the last listed code's
+	$(BIN)/python tools/stages.py
 
 lint: $(READY)       ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .

@@ -42,9 +42,7 @@ def write_image(path: Path) -> None:
     Image.fromarray(np.stack([grey] * 3, axis=2)).save(path, quality=95)
 
 
-@pytest.fixture
-def release(tmp_path) -> Path:
-    root = tmp_path / "CDD-CESM"
+def write_release(root: Path) -> None:
     for name in FINDINGS:
         write_image(root / (SUBTRACTED if "_CM_" in name else LOW) / f"{name}.jpg")
     write_image(root / LOW / "P9_L_DM_CC.jpg")  # in neither table
@@ -64,7 +62,12 @@ def release(tmp_path) -> Path:
                 out.writerow([f"{name}.jpg", 1, "{}", len(regions), k, json.dumps(region), "{}"])
             if not regions:
                 out.writerow([f"{name}.jpg", 1, "{}", 0, 0, "{}", "{}"])
-    return root
+
+
+@pytest.fixture
+def release(tmp_path) -> Path:
+    write_release(tmp_path / "CDD-CESM")
+    return tmp_path / "CDD-CESM"
 
 
 def cases(root: Path) -> dict:
