@@ -27,7 +27,7 @@ test-kill: $(READY)  ## kill runs in every stage and see that they go on (half a
 	$(BIN)/python -m pytest -m kill
 
 stages: $(READY)     ## list the code of stages that was edited: compare its results with the last listed code's
-	$(BIN)/python tools/stages.py
+	PYTHONPATH=src:tests:tests/workflow $(BIN)/python tools/stages.py
 
 lint: $(READY)       ## check style: ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .

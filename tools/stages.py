@@ -12,13 +12,9 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / p) for p in ("src", "tests", "tests/workflow")]
 
 import cbis_release
 import test_importer_cdd_cesm as cdd_cesm
@@ -29,6 +25,7 @@ from mammoseg.rebuild.code_digests import of_stage
 from mammoseg.rebuild.code_versions import READ_RELEASES, SHIPPED, CodeVersions, shipped_versions, stage_of
 from mammoseg.rebuild.job_records import read_records
 
+ROOT = Path(__file__).resolve().parents[1]
 NOT_A_STAGE = {"accept", "relock", "verify", "why", "withdraw"}
 VOLATILE = {"code", "fingerprint", "seconds", "data_wait_share", "cost", "versions", "commit", "hardware", "made"}
 """Columns and keys that differ from run to run, or tell of the code."""
