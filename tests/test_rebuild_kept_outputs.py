@@ -36,7 +36,7 @@ def test_nothing_comes_back_for_another_fingerprint_or_a_damaged_copy(tmp_path, 
     assert not keeper.restore("print-1", CHANGED)
     assert keeper.restore("print-1", EQUAL)
     (tmp_path / "model").unlink()
-    (tmp_path / ".kept/model").write_text("damaged")  # of the same size
+    next(tmp_path.glob(".kept/*/model")).write_text("damaged")  # of the same size
     assert not keeper.restore("print-1", CODE)
     assert not (tmp_path / "model").exists()
     assert not Keeper(tmp_path / "elsewhere", ["model"]).restore("print-1", CODE)
@@ -50,6 +50,33 @@ def test_storing_again_replaces(tmp_path, keeper):
     assert not keeper.restore("print-1", CODE)
     assert keeper.restore("print-2", CODE)
     assert (tmp_path / "model").read_text() == "others!"
+
+
+def test_with_two_sets_the_one_before_comes_back_and_the_third_replaces_the_oldest(tmp_path):
+    keeper = Keeper(tmp_path, ["model"], sets=2)
+
+    def make(text):
+        (tmp_path / "model").unlink(missing_ok=True)
+        (tmp_path / "model").write_text(text)
+        keeper.store(text, CODE)
+
+    make("first")
+    make("second")
+    assert keeper.restore("first", CODE), "back"
+    assert (tmp_path / "model").read_text() == "first"
+    assert keeper.restore("second", CODE), "and forth"
+    make("third")
+    assert not keeper.restore("first", CODE)
+    assert keeper.restore("second", CODE)
+    assert keeper.restore("third", CODE)
+    assert len(list((tmp_path / ".kept").iterdir())) == 2
+
+
+def test_what_an_earlier_version_kept_is_removed(tmp_path, keeper):
+    (tmp_path / ".kept/record.json").write_text("{}")
+    (tmp_path / ".kept/model").write_text("of another layout")
+    keeper.store("print-2", CODE)
+    assert [p.is_dir() for p in (tmp_path / ".kept").iterdir()] == [True]
 
 
 def test_images_are_known_by_fingerprint_and_file(tmp_path):

@@ -115,7 +115,7 @@ def settle(
     versions.save()
     names = outputs(snapshot / "results", stage)
     study.checkout = ROOT
-    study.run("--", *(f"results/{name}" for name in names))
+    study.run(*(f"results/{name}" for name in names))
     return list(compared(snapshot / "results", study.results, names))
 
 

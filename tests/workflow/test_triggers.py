@@ -1,9 +1,12 @@
 """Every key of the config and every module of the library, changed once: a dry run then lists what depends on it, and no more."""
 
 import copy
+import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -12,6 +15,9 @@ from dry_runner import DryRunner, planned_jobs
 from test_scenarios import remove_windowing
 from tiny import CONFIG, TinyStudy
 
+from mammoseg.datasets.registry import importer_file
+from mammoseg.rebuild.code_digests import DECIDE_NO_VALUE
+from mammoseg.rebuild.code_versions import READ_RELEASES
 from mammoseg.runtime.files import read_csv, write_csv
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
@@ -247,11 +253,12 @@ def test_every_leaf_of_the_schema_was_found():
     assert all(set(r) <= EVERYTHING | {"ask", "plan", "all", "make_phantom"} for r in found.values())
 
 
+IN_USE = ("oulu", "inbreast")
 MODULES = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "src/mammoseg").rglob("*.py"))
 
 
 def reached(path, found=None):
-    """Files of the library that a file's import statements name, by their text; an outside judge of `digests.code`."""
+    """Files of the library that a file's import statements name, by their text; an outside judge of `code_digests.reach`."""
     found = set() if found is None else found
     for line in re.sub(r"\(\s*([^)]*?)\)", lambda m: " ".join(m[1].split()), path.read_text()).splitlines():
         names = []
@@ -262,7 +269,8 @@ def reached(path, found=None):
         for name in names:
             base = ROOT / "src" / name.replace(".", "/")
             for file in (base.with_suffix(".py"), base / "__init__.py"):
-                if file.is_file() and file not in found:
+                deciding = file.is_file() and file.relative_to(ROOT / "src/mammoseg").as_posix() not in DECIDE_NO_VALUE
+                if deciding and file not in found:
                     found.add(file)
                     reached(file, found)
     return found
@@ -286,6 +294,8 @@ def test_comments_docstrings_and_layout_are_no_change(study, runner):
 @pytest.mark.parametrize("module", MODULES)
 def test_a_changed_module_remakes_the_stages_that_reach_it(module, study, runner):
     users = {s.stem for s in (ROOT / "workflow/scripts").glob("[!_]*.py") if ROOT / module in reached(s)}
+    if any(ROOT / module in {file, *reached(file)} for file in map(importer_file, IN_USE)):
+        users |= READ_RELEASES
     path = study.checkout / module
     text = path.read_text()
     try:
@@ -313,13 +323,110 @@ def test_a_changed_script_remakes_its_stage(study, runner):
         path.write_text(text)
 
 
+EDITS = {
+    "an error message": ("training/losses.py", "must be above 0", "must be larger than 0", set()),
+    "a log line": ("training/lightning_module.py", "%s goes on after epoch %d", "%s: resumed after epoch %d", set()),
+    "a time estimate": ("training/time_left.py", "SILENT = 3", "SILENT = 4", set()),
+    "a progress bar": ("runtime/progress.py", "class Progress", "BAR = 40\n\n\nclass Progress", set()),
+    "the colour of the overlays": ("training/events.py", "(86, 180, 233)", "(80, 180, 233)", set()),
+    "a figure's colour": ("figures/style.py", "#0072B2", "#0072B3", {"plot_cases", "plot_dice", "plot_evidence", "plot_training"}),
+    "a loss": ("training/losses.py", "LOWEST_SHORTFALL = 1e-9", "LOWEST_SHORTFALL = 1e-8", {"train_fold"}),
+    "an augmentation": ("training/augmentation.py", "REFERENCE_SIDE = 512", "REFERENCE_SIDE = 500", {"train_fold"}),
+    "resampling": ("images/letterbox.py", "INTER_AREA", "INTER_LINEAR", {"render_png", "inject_voi_lut", "score_cases", "plot_cases"}),
+    "a decoder": ("models/decoders.py", "width: int = 32", "width: int = 16", {"train_fold", "predict_ensemble"}),
+}  # fmt: skip
+"""What is edited → file, text, other text, and the rules that it concerns."""
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edit_remakes_the_stages_that_it_concerns(what, study, runner):
+    module, old, new, rules = EDITS[what]
+    path = study.checkout / "src/mammoseg" / module
+    text = path.read_text()
+    assert old in text
+    try:
+        path.write_text(text.replace(old, new))
+        status, jobs, output = dry(study, runner)
+    finally:
+        path.write_text(text)
+    assert status == 0, output[-3000:]
+    assert jobs == below(rules & EVERYTHING), output[-3000:]
+
+
+def test_a_new_importer_remakes_nothing(study, runner):
+    registry = study.checkout / "src/mammoseg/datasets/registry.py"
+    text = registry.read_text()
+    new = registry.with_name("brand_new.py")
+    try:
+        shutil.copy(registry.with_name("manifest.py"), new)
+        registry.write_text(text.replace("IMPORTERS = {", 'IMPORTERS = {\n    "brand_new": "ManifestImporter",'))
+        status, jobs, output = dry(study, runner)
+    finally:
+        registry.write_text(text)
+        new.unlink()
+    assert (status, jobs) == (0, set()), output[-3000:]
+
+
+def test_code_that_is_listed_under_the_same_version_remakes_nothing(study, runner):
+    """As after an update: a private function has another name and a module another place, and the digests are listed."""
+    library = study.checkout / "src/mammoseg"
+    versions = library / "rebuild/stage_versions.json"
+    texts = {
+        p: p.read_text()
+        for p in (*library.rglob("*.py"), *(study.checkout / "workflow/scripts").glob("*.py"), versions)
+    }
+    moved = library / "training/batch_dice.py"
+    try:
+        for path, text in texts.items():
+            path.write_text(
+                text.replace("_prepared(", "_as_float(").replace("training.batch_dice", "metrics.batch_dice")
+            )
+        moved.rename(library / "metrics/batch_dice.py")
+        _, jobs, _ = dry(study, runner)
+        assert "train_fold" in jobs, "not listed yet"
+        listed = json.loads(versions.read_text())
+        listed["train_fold"][-1].append(code_digests_of(study.checkout, "train_fold"))
+        versions.write_text(json.dumps(listed))
+        status, jobs, output = dry(study, runner)
+    finally:
+        (library / "metrics/batch_dice.py").unlink(missing_ok=True)
+        for path, text in texts.items():
+            path.write_text(text)
+    assert (status, jobs) == (0, set()), output[-3000:]
+
+
+def code_digests_of(checkout, rule) -> str:
+    """Digest of a rule's code in another checkout, by that checkout's own library."""
+    program = "import sys; from pathlib import Path; from mammoseg.rebuild.code_digests import of_stage; print(of_stage(Path(sys.argv[1])))"
+    command = [sys.executable, "-c", program, str(checkout / f"workflow/scripts/{rule}.py")]
+    return subprocess.check_output(command, text=True, env={**os.environ, "PYTHONPATH": str(checkout / "src")}).strip()
+
+
+def test_back_and_forth_between_two_versions_trains_once(study, runner):
+    path = study.checkout / "src/mammoseg/training/losses.py"
+    text = path.read_text()
+    try:
+        path.write_text(text.replace("LOWEST_SHORTFALL = 1e-9", "LOWEST_SHORTFALL = 1e-8"))
+        assert study.run("train").trained == 2
+    finally:
+        path.write_text(text)
+    assert study.run("train").trained == 0, "back"
+    path.write_text(text.replace("LOWEST_SHORTFALL = 1e-9", "LOWEST_SHORTFALL = 1e-8"))
+    try:
+        assert study.run("train").trained == 0, "and forth"
+    finally:
+        path.write_text(text)
+    study.run()
+    assert dry(study, runner)[1] == set()
+
+
 def test_what_is_accepted_after_a_refactoring_is_made_again_by_neither_layer(study, runner):
     path = study.checkout / "src/mammoseg/images/similarity.py"  # rendering reaches it, the index does not
     path.write_text(path.read_text() + "\n\ndef _refactored():\n    return 1\n")
     _, jobs, _ = dry(study, runner)
     assert {"render_png", "train_fold"} <= jobs
     ran = study.run("accept")
-    assert any(s.startswith("render_png: what other code made is accepted as made by") for s in ran.sentences)
+    assert any(s.startswith("render_png/oulu: what other code made is accepted as made by") for s in ran.sentences)
     assert dry(study, runner)[1] == set()
     ran = study.run("--forceall")
     assert (ran.converted, ran.trained, ran.predicted) == (0, 0, 0)

@@ -55,7 +55,7 @@ def main(pack: Path, draw_ids: Path, splits: Path, weights: Path | None, folder:
             "draws": sorted(draw_id.items()),
         }
     )
-    keeper, log, state = Keeper(folder, FILES), logging.getLogger("mammoseg"), folder / ".resume"
+    keeper, log, state = Keeper(folder, FILES, sets=2), logging.getLogger("mammoseg"), folder / ".resume"
     if keeper.restore(print_, code):
         log.info("%s fold %d is kept: data, recipe, weights and code are the same", recipe["model"]["name"], fold)
         shutil.rmtree(state, ignore_errors=True)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mammoseg.plan.cohort import Lock, forget_plan, seen_by
+from mammoseg.rebuild.kept_outputs import KEPT
 from mammoseg.runtime.errors import UserError
 from mammoseg.runtime.files import half
 
@@ -43,6 +44,9 @@ def main(results: Path, patients: Sequence[str], models: Collection[str]) -> Non
                 )
             for fold in folds:  # its files show validation images, and cannot lose one of them
                 shutil.rmtree(results / "tensorboard" / fold, ignore_errors=True)
+                shutil.rmtree(
+                    results / "models" / fold / KEPT, ignore_errors=True
+                )  # else it would stay as the set before
         remove_pictures(results, lock.images(patient))
     lock.withdraw(patients)
     lock.save(results)

@@ -8,11 +8,16 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mammoseg.rebuild import digests
 from mammoseg.rebuild.code_versions import Code
 from mammoseg.runtime.files import PART, half, stream_csv, whole, write_csv, write_text
+
+KEPT = ".kept"
+"""Hidden folder of the kept outputs."""
+RECORD = "record.json"
 
 
 class Keeper:
@@ -24,38 +29,52 @@ class Keeper:
         Where the outputs stand.
     names : sequence of str
         File names of the outputs, all in `folder`.
+    sets : int
+        Sets of outputs to keep, the latest used: with 2, going back to the config or code before costs nothing.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str]):
+    def __init__(self, folder: Path, names: Sequence[str], sets: int = 1):
         self.folder = Path(folder)
         self.names = tuple(names)
-        self.kept = self.folder / ".kept"
+        self.sets = sets
+        self.kept = self.folder / KEPT
 
     def restore(self, made_from: str, code: Code) -> bool:
         """Put the kept outputs back if they are whole and this `code` made them from `made_from`, a fingerprint; True if so."""
-        try:
-            record = json.loads((self.kept / "record.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return False
-        if record["fingerprint"] != made_from or record.get("code") not in code.same:
-            return False
-        files = [self.kept / name for name in self.names]
-        if not all(f.is_file() and digests.sha256(f) == record.get("sha256", {}).get(f.name) for f in files):
-            return False  # the kept file is the declared one by another name: what damages one damages the other
-        for f in files:
-            _link(f, self.folder / f.name)
-            os.utime(f)  # newer than the job's inputs, as Snakemake expects of an output
-        return True
+        for place, record in self._records():
+            if record["fingerprint"] == made_from and record.get("code") in code.same:
+                files = [place / name for name in self.names]
+                # The kept file is the declared one by another name: what damages one damages the other.
+                if all(f.is_file() and digests.sha256(f) == record.get("sha256", {}).get(f.name) for f in files):
+                    for f in files:
+                        _link(f, self.folder / f.name)
+                        os.utime(f)  # newer than the job's inputs, as Snakemake expects of an output
+                    os.utime(place / RECORD)
+                    return True
+        return False
 
     def store(self, made_from: str, code: Code) -> None:
         """Keep the outputs as they are now. The record is removed first and written last: a kill leaves none, not a wrong one."""
-        self.kept.mkdir(exist_ok=True)
-        (self.kept / "record.json").unlink(missing_ok=True)
+        place = self.kept / digests.digest([made_from, code.name])
+        place.mkdir(parents=True, exist_ok=True)
+        (place / RECORD).unlink(missing_ok=True)
         for name in self.names:
-            _link(self.folder / name, self.kept / name)
-        sha256 = {name: digests.sha256(self.kept / name) for name in self.names}
+            _link(self.folder / name, place / name)
+        sha256 = {name: digests.sha256(place / name) for name in self.names}
         record = {"fingerprint": made_from, "code": code.name, "sha256": sha256}
-        write_text(self.kept / "record.json", json.dumps(record))
+        write_text(place / RECORD, json.dumps(record))
+        latest = [place, *(other for other, _ in self._records() if other != place)][: self.sets]
+        for other in self.kept.iterdir():
+            if other not in latest:
+                shutil.rmtree(other) if other.is_dir() else other.unlink()
+
+    def _records(self) -> list[tuple[Path, dict]]:
+        """Folder and record of every kept set, the latest used first."""
+        found = []
+        for path in sorted(self.kept.glob(f"*/{RECORD}"), key=lambda p: p.stat().st_mtime_ns, reverse=True):
+            with suppress(json.JSONDecodeError):
+                found.append((path.parent, json.loads(path.read_text())))
+        return found
 
 
 def _link(source: Path, target: Path) -> None:
