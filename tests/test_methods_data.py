@@ -2,8 +2,10 @@
 
 import copy
 
+import pytest
 from described_study import EXCLUDED, PLACES, RAW, Small, image, is_sound, section
 
+from mammoseg.datasets.registry import IMPORTERS, importer_class
 from mammoseg.index import build_index
 from mammoseg.methods.counts import LEFT_OUT
 from mammoseg.methods.text import count_study
@@ -24,6 +26,17 @@ def test_files_exclusions_images_and_patients_are_counted(small):
         "only. It held 2 files. All were used: 2 images of 2 patients. Each showed at least one annotated mass (2 masses in all). The "
         "pixel spacing was not recorded."
     )
+
+
+@pytest.mark.parametrize("name", IMPORTERS)
+def test_every_importer_describes_its_own_release_and_reference(small, name):
+    small.config["datasets"][1]["importer"] = name
+    text = small.text()
+    assert f"The data set theirs {importer_class(name).source} and served for external testing" in text
+    assert f"for theirs, {importer_class(name).reference}" in text
+    phantom = {"layout": "oulu", "patients": 2, "seed": 1, "rows": 64, "columns": 64}
+    small.config["datasets"][1] |= {"phantom": phantom, "root": "results/phantoms/theirs"}
+    assert f"consisted of synthetic phantoms in the format of {importer_class(name).layout}" in small.text()
 
 
 def test_every_file_is_accounted_for_once(small):

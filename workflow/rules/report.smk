@@ -128,7 +128,7 @@ rule write_methods:
     benchmark:
         f"{R}/benchmarks/write_methods.tsv"
     conda:
-        "../../envs/report.yaml"
+        "../../envs/images.yaml"
     threads: 1
     resources:
         mem_mb=4000,
@@ -137,6 +137,7 @@ rule write_methods:
         recipe=lambda w: stage(
             "write_methods",
             **methods_recipe(STUDY),
+            importers={d.importer: code_digests.of_stage(importer_file(d.importer)) for d in STUDY.datasets.values()},
             indexes={d: source(d, "index") for d in DATASETS},
             roles=roles(*DATASETS),
         ),

@@ -59,6 +59,9 @@ JPEG_GREY = 0.01  # share of a mask's pixels, those along its edge, that it move
 class CbisDdsmImporter(Importer):
     """CBIS-DDSM: an image is a patient's side and view; masses are the masks of its rows in the two tables of masses."""
 
+    source = "was the CBIS-DDSM release (Lee et al., Scientific Data 4, 2017)"
+    reference = "the masks that the release's tables of masses name"
+    layout = "the CBIS-DDSM release"
     by_design = frozenset({"same_view"})  # 71 views of the release are in the tables of both kinds
 
     def candidates(self) -> tuple[list[Candidate], list[SetAside]]:

@@ -37,6 +37,9 @@ OTHER = re.compile(r"asymmetr|distortion|edema|calcif|duct|scar|thicken|tortuous
 class CddCesmImporter(Importer):
     """CDD-CESM: masses = the contours of an image whose findings name a mass; contours carry no label of their own."""
 
+    source = "consisted of the low-energy images of the CDD-CESM release (Khaled et al., Scientific Data 9, 2022)"
+    reference = "the contours of the images whose findings name a mass, filled"
+    layout = "the CDD-CESM release"
     by_design = frozenset({"subtracted"})
 
     def candidates(self) -> tuple[list[Candidate], list[SetAside]]:

@@ -95,6 +95,12 @@ class Importer(ABC):
 
     Attributes
     ----------
+    source : str
+        What the Methods text says of the release: it ends the sentence “The data set X …”, with its citation.
+    reference : str
+        Where the reference masks come from: it ends the sentence “The reference was …”.
+    layout : str
+        What the Methods text calls a release of this format.
     by_design : frozenset of str
         Reasons of files that every copy of the release holds and that are never used: they tell nothing of this copy.
     free_text : bool
@@ -104,6 +110,9 @@ class Importer(ABC):
         where nothing is. A copy that differs is used, with a warning.
     """
 
+    source: str
+    reference: str
+    layout: str
     by_design: frozenset[str] = frozenset()
     free_text: bool = False
     expected: Mapping[str, int] = MappingProxyType({})

@@ -36,6 +36,9 @@ NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 class InbreastImporter(Importer):
     """INbreast: patient = hash in the file name, masses = regions of the XML that are named "mass"."""
 
+    source = "was the INbreast release (Moreira et al., Academic Radiology 19, 2012)"
+    reference = "the outlines that the release names “mass”, filled"
+    layout = "the INbreast release"
     by_design = frozenset({"view_from_below"})
     expected = MappingProxyType({"files": 410, "patients": 108, "images with a mass": 107, "masses": 116})
 

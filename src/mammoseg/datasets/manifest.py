@@ -38,6 +38,9 @@ class ManifestImporter(Importer):
         The CSV, or the folder that holds manifest.csv; paths in it are relative to its folder and may not leave it.
     """
 
+    source = "was an archive with a table that names the patient and the masks of each image"
+    reference = "the masks that the archive's table names"
+    layout = "an archive with a manifest"
     free_text = True
 
     def __init__(self, root: Path):

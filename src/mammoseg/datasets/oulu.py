@@ -32,6 +32,10 @@ class OuluImporter(Importer):
     that is marked ready (or where study_info.csv does not say); else the image counts as not annotated.
     """
 
+    source = "was an archive annotated with the Oulu mammogram annotation tool"
+    reference = "the masks of benign and of malignant masses in the archive"
+    layout = "an archive of the Oulu mammogram annotation tool"
+
     def candidates(self) -> tuple[list[Candidate], list[SetAside]]:
         check_folder(self.root, EXPECTED)
         check_folder(self.root / "images", EXPECTED)

@@ -30,7 +30,12 @@ def importer_for(name: str, root: str | Path) -> "Importer":
     """
     if name not in IMPORTERS:
         raise UserError(f"there is no importer {name!r}; known here: {', '.join(IMPORTERS)}")
-    return getattr(import_module(f"mammoseg.datasets.{name}"), IMPORTERS[name])(Path(root))
+    return importer_class(name)(Path(root))
+
+
+def importer_class(name: str) -> "type[Importer]":
+    """Return the class of an importer."""
+    return getattr(import_module(f"mammoseg.datasets.{name}"), IMPORTERS[name])
 
 
 def importer_file(name: str) -> Path:

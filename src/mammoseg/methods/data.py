@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from mammoseg.datasets.registry import importer_class
 from mammoseg.methods.counts import Group, Reason, Release
 from mammoseg.methods.prose import (
     capitalised,
@@ -18,26 +19,10 @@ from mammoseg.methods.prose import (
 )
 from mammoseg.methods.study import MethodsStudy, images_of
 
-SOURCES = {
-    "inbreast": "was the INbreast release (Moreira et al., Academic Radiology 19, 2012)",
-    "oulu": "was an archive annotated with the Oulu mammogram annotation tool",
-    "cbis_ddsm": "was the CBIS-DDSM release (Lee et al., Scientific Data 4, 2017)",
-    "cdd_cesm": "consisted of the low-energy images of the CDD-CESM release (Khaled et al., Scientific Data 9, 2022)",
-    "manifest": "was an archive with a table that names the patient and the masks of each image",
-}
-FORMATS = {"inbreast": "the INbreast release", "oulu": "an archive of the Oulu mammogram annotation tool"}
-"""Of phantoms."""
 ROLES = {
     "train": "served to develop the networks",
     "external": "served for external testing only",
     "predict": "was predicted only, so that it entered no score",
-}
-REFERENCES = {
-    "inbreast": "the outlines that the release names “mass”, filled",
-    "oulu": "the masks of benign and of malignant masses in the archive",
-    "cbis_ddsm": "the masks that the release's tables of masses name",
-    "cdd_cesm": "the contours of the images whose findings name a mass, filled",
-    "manifest": "the masks that the archive's table names",
 }
 
 
@@ -56,9 +41,10 @@ def data(study: MethodsStudy) -> list[str]:
 
 
 def _source(dataset: Mapping, release: Release) -> str:
-    source = SOURCES[dataset["importer"]]
+    importer = importer_class(dataset["importer"])
+    source = importer.source
     if dataset["phantom"]:
-        source = f"consisted of synthetic phantoms in the format of {FORMATS[dataset['importer']]}"
+        source = f"consisted of synthetic phantoms in the format of {importer.layout}"
     wanted = [f"{escaped(k)} was {quoted(v)}" for k, v in dataset["where"].items()]
     left_out = release.left_out
     return sentences(
@@ -235,7 +221,7 @@ def _missing(study: MethodsStudy) -> str:
 def reference(study: MethodsStudy) -> list[str]:
     """Where the reference standard comes from."""
     scored = [d for d in study.datasets if d["role"] != "predict"]
-    sources = [f"for {d['name']}, {REFERENCES[d['importer']]}" for d in scored if not d["phantom"]]
+    sources = [f"for {d['name']}, {importer_class(d['importer']).reference}" for d in scored if not d["phantom"]]
     if drawn := [d["name"] for d in scored if d["phantom"]]:
         sources.append(f"for {listed(drawn)}, the masses as they were drawn into the phantoms, hence known exactly")
     return [
