@@ -18,6 +18,9 @@ def area(r):
         raise Unusable("too_large", "its radius is above 9")
     log.info("area of %s", r)
     return 3 * r  # comment
+
+if __name__ == "__main__":
+    print(area(1))
 '''
 MOST = {"train_fold": (24, 3200), "render_png": (28, 3600), "index_dataset": (20, 2600), "predict_ensemble": (16, 1500),
         "pack_training": (9, 800), "score_cases": (12, 1600)}  # fmt: skip
@@ -47,6 +50,7 @@ def scripts(root) -> Path:
         ("its radius is above 9", "its radius is too large", True),
         ('log.info("area of %s", r)', 'log.warning("the area of %s is worked out", r)', True),
         ('    log.info("area of %s", r)\n', "", True),
+        ("print(area(1))", "print(area(r=1))", True),
         ("too_large", "out_of_range", False),
         ("raise UserError", "raise ValueError", False),
         ("r < 0", "r <= 0", False),

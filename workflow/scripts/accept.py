@@ -25,4 +25,4 @@ def main(results: Path, present: Mapping[str, str], found: Mapping[str, Mapping[
 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
-        main(study.results, snakemake.params.present, snakemake.params.found)
+        main(results=study.results, present=snakemake.params.present, found=snakemake.params.found)

@@ -65,9 +65,9 @@ def tidy(results: Path, private: Path, work: list[dict]) -> None:
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         main(
-            dict(zip(study.datasets, map(Path, snakemake.input.indexes), strict=True)),
-            study.results,
-            study.private,
-            json.loads(snakemake.params.recipe),
-            study.cohort_recipe(),
+            indexes=dict(zip(study.datasets, map(Path, snakemake.input.indexes), strict=True)),
+            results=study.results,
+            private=study.private,
+            recipe=json.loads(snakemake.params.recipe),
+            cohort_recipe=study.cohort_recipe(),
         )

@@ -53,9 +53,9 @@ def _rendered(manifests: Iterable[Path], splits: Path) -> Iterator[Rendered]:
 if __name__ == "__main__":
     with _bootstrap.job(snakemake):
         main(
-            [Path(m) for m in snakemake.input.manifests],
-            Path(snakemake.input.splits),
-            json.loads(snakemake.params.recipe)["allow"],
-            Path(snakemake.input.plan),
-            Path(snakemake.output.checked),
+            manifests=[Path(m) for m in snakemake.input.manifests],
+            splits=Path(snakemake.input.splits),
+            allow=json.loads(snakemake.params.recipe)["allow"],
+            work=Path(snakemake.input.plan),
+            checked=Path(snakemake.output.checked),
         )

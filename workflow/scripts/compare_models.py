@@ -31,8 +31,8 @@ def main(folder: Path, scores: Sequence[Path], models: Sequence[Path], recipe: M
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         main(
-            Path(snakemake.output.comparisons).parent,
-            [Path(s) for s in snakemake.input.scores],
-            [Path(m) for m in snakemake.input.models],
-            json.loads(snakemake.params.recipe),
+            folder=Path(snakemake.output.comparisons).parent,
+            scores=[Path(s) for s in snakemake.input.scores],
+            models=[Path(m) for m in snakemake.input.models],
+            recipe=json.loads(snakemake.params.recipe),
         )

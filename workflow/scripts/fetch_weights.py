@@ -22,4 +22,4 @@ def main(name: str, settings: Mapping, folder: Path) -> None:
 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
-        main(snakemake.wildcards.weights, study.weights, Path(snakemake.output.record).parent)
+        main(name=snakemake.wildcards.weights, settings=study.weights, folder=Path(snakemake.output.record).parent)

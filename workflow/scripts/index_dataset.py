@@ -72,10 +72,10 @@ def say(dataset: DataSet, importer: Importer, index: Index) -> None:
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         main(
-            study.datasets[snakemake.wildcards.dataset],
-            Path(snakemake.output.index).parent,
-            Path(snakemake.output.sources).parent,
-            study.only_phantoms,
-            _bootstrap.code(snakemake, study),
-            snakemake.threads,
+            dataset=study.datasets[snakemake.wildcards.dataset],
+            public=Path(snakemake.output.index).parent,
+            private=Path(snakemake.output.sources).parent,
+            only_phantoms=study.only_phantoms,
+            code=_bootstrap.code(snakemake, study),
+            workers=snakemake.threads,
         )

@@ -32,12 +32,12 @@ if __name__ == "__main__":
         # First of all, so that whatever follows an interrupted run renders: with these copies, or else it removes them.
         (study.results / data.name / "png" / shard / "manifest.csv").unlink(missing_ok=True)
         main(
-            study.shard_rows(data.name, shard),
-            data.importer,
-            data.root,
-            Path(snakemake.output.manifest).parent,
-            json.loads(snakemake.params.recipe)["voi_lut"],
-            study.injection_file,
-            _bootstrap.code(snakemake, study),
-            snakemake.threads,
+            rows=study.shard_rows(data.name, shard),
+            importer=data.importer,
+            root=data.root,
+            folder=Path(snakemake.output.manifest).parent,
+            voi_lut=json.loads(snakemake.params.recipe)["voi_lut"],
+            file=study.injection_file,
+            code=_bootstrap.code(snakemake, study),
+            workers=snakemake.threads,
         )

@@ -23,4 +23,4 @@ def main(root: Path, made: Path, phantom: Mapping) -> None:
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         dataset = study.datasets[snakemake.wildcards.dataset]
-        main(dataset.root, Path(snakemake.output.made), dataset.phantom)
+        main(root=dataset.root, made=Path(snakemake.output.made), phantom=dataset.phantom)

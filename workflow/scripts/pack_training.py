@@ -58,10 +58,10 @@ def main(
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         main(
-            [Path(m) for m in snakemake.input.manifests],
-            [study.shard_rows(Path(m).parts[-4], Path(m).parts[-2]) for m in snakemake.input.manifests],
-            Path(snakemake.output.pack).parent,
-            Path(snakemake.output.draw_ids),
-            json.loads(snakemake.params.recipe)["require_mass"],
-            _bootstrap.code(snakemake, study),
+            manifests=[Path(m) for m in snakemake.input.manifests],
+            shard_rows=[study.shard_rows(Path(m).parts[-4], Path(m).parts[-2]) for m in snakemake.input.manifests],
+            folder=Path(snakemake.output.pack).parent,
+            draw_ids=Path(snakemake.output.draw_ids),
+            require_mass=json.loads(snakemake.params.recipe)["require_mass"],
+            code=_bootstrap.code(snakemake, study),
         )

@@ -90,13 +90,13 @@ if __name__ == "__main__":
         recipe, made = json.loads(snakemake.params.recipe), snakemake.output
         scores = dict(zip(recipe["models"], map(Path, snakemake.input.scores), strict=True))
         main(
-            Pictures(
+            pictures=Pictures(
                 [Path(m) for m in snakemake.input.manifests],
                 {model: path.parents[1] / "predictions" / model for model, path in scores.items()},
                 recipe["threshold"],
                 recipe["folds"],
             ),
-            scores,
-            [Path(made.png), Path(made.svg)],
-            [Path(made.disputed_png), Path(made.disputed_svg)],
+            scores=scores,
+            cases=[Path(made.png), Path(made.svg)],
+            disputed=[Path(made.disputed_png), Path(made.disputed_svg)],
         )

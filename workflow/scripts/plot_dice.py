@@ -29,8 +29,8 @@ if __name__ == "__main__":
         models = json.loads(snakemake.params.recipe)["models"]
         paths = [Path(s) for s in snakemake.input.scores]
         main(
-            {(model, p.parts[-3]): p for model in models for p in paths if p.stem == model},
-            Path(snakemake.input.baseline),
-            Path(snakemake.output.png),
-            Path(snakemake.output.svg),
+            scores={(model, p.parts[-3]): p for model in models for p in paths if p.stem == model},
+            baseline=Path(snakemake.input.baseline),
+            png=Path(snakemake.output.png),
+            svg=Path(snakemake.output.svg),
         )

@@ -34,7 +34,7 @@ def main(tables: Mapping[str, Path], threshold: float, pictures: list[Path]) -> 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake):
         main(
-            {Path(t).stem: Path(t) for t in snakemake.input.tables},
-            json.loads(snakemake.params.recipe)["threshold"],
-            [Path(p) for p in snakemake.output.png],
+            tables={Path(t).stem: Path(t) for t in snakemake.input.tables},
+            threshold=json.loads(snakemake.params.recipe)["threshold"],
+            pictures=[Path(p) for p in snakemake.output.png],
         )

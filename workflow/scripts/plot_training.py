@@ -20,7 +20,7 @@ if __name__ == "__main__":
         models = json.loads(snakemake.params.recipe)["models"]
         paths = [Path(h) for h in snakemake.input.histories]
         main(
-            {model: [p for p in paths if p.parts[-3] == model] for model in models},
-            Path(snakemake.output.png),
-            Path(snakemake.output.svg),
+            histories={model: [p for p in paths if p.parts[-3] == model] for model in models},
+            png=Path(snakemake.output.png),
+            svg=Path(snakemake.output.svg),
         )

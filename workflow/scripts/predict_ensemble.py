@@ -52,14 +52,14 @@ def main(manifests: list[Path], splits: Path, work: Path, dataset: str, models: 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         main(
-            [Path(m) for m in snakemake.input.manifests],
-            Path(snakemake.input.splits),
-            Path(snakemake.input.plan),
-            snakemake.wildcards.dataset,
-            [Path(m) for m in snakemake.input.models],
-            Path(snakemake.output.manifest).parent,
-            {**study.ensemble, **{"average": json.loads(snakemake.params.recipe)["average"]}},
-            study.models[snakemake.wildcards.model].training["accelerator"],
-            _bootstrap.code(snakemake, study),
-            snakemake.threads,
+            manifests=[Path(m) for m in snakemake.input.manifests],
+            splits=Path(snakemake.input.splits),
+            work=Path(snakemake.input.plan),
+            dataset=snakemake.wildcards.dataset,
+            models=[Path(m) for m in snakemake.input.models],
+            folder=Path(snakemake.output.manifest).parent,
+            ensemble={**study.ensemble, **{"average": json.loads(snakemake.params.recipe)["average"]}},
+            accelerator=study.models[snakemake.wildcards.model].training["accelerator"],
+            code=_bootstrap.code(snakemake, study),
+            threads=snakemake.threads,
         )

@@ -51,17 +51,17 @@ if __name__ == "__main__":
         data, injected = study.datasets[snakemake.wildcards.dataset], snakemake.input.injected
         recipe = json.loads(snakemake.params.recipe)
         main(
-            study.shard_rows(data.name, snakemake.wildcards.shard),
-            data.importer,
-            data.root,
-            Path(injected).parent if injected else None,
-            Path(snakemake.output.manifest).parent,
-            recipe["image"],
-            recipe["codecs"],
-            None if injected else MissingWindowing(study.injection_recipe(), study.injection_file),
-            _bootstrap.code(snakemake, study),
-            snakemake.threads,
-            snakemake.wildcards.shard.startswith(("train-", "holdout-")),
+            rows=study.shard_rows(data.name, snakemake.wildcards.shard),
+            importer=data.importer,
+            root=data.root,
+            injected=Path(injected).parent if injected else None,
+            folder=Path(snakemake.output.manifest).parent,
+            image=recipe["image"],
+            codecs=recipe["codecs"],
+            missing=None if injected else MissingWindowing(study.injection_recipe(), study.injection_file),
+            code=_bootstrap.code(snakemake, study),
+            workers=snakemake.threads,
+            in_cohort=snakemake.wildcards.shard.startswith(("train-", "holdout-")),
         )
         if not injected:
             forget_injected(study.results, study.private, data.name, snakemake.wildcards.shard)

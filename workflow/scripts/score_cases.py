@@ -28,12 +28,14 @@ if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         recipe = json.loads(snakemake.params.recipe)
         main(
-            Path(snakemake.input.predictions),
-            [Path(m) for m in snakemake.input.manifests],
-            [Path(m) for m in snakemake.input.models],
-            Path(snakemake.output.scores),
-            Path(snakemake.output.lesions),
-            Path(snakemake.output.trust),
-            {k: v for k, v in recipe.items() if k != "code"},  # which is told beside it, with what counts as the same
-            _bootstrap.code(snakemake, study),
+            predictions=Path(snakemake.input.predictions),
+            manifests=[Path(m) for m in snakemake.input.manifests],
+            models=[Path(m) for m in snakemake.input.models],
+            scores=Path(snakemake.output.scores),
+            lesions=Path(snakemake.output.lesions),
+            trust=Path(snakemake.output.trust),
+            recipe={
+                k: v for k, v in recipe.items() if k != "code"
+            },  # which is told beside it, with what counts as the same
+            code=_bootstrap.code(snakemake, study),
         )

@@ -20,5 +20,7 @@ def main(manifests: list[Path], splits: Path, baseline: Path) -> None:
 if __name__ == "__main__":
     with _bootstrap.job(snakemake):
         main(
-            [Path(m) for m in snakemake.input.manifests], Path(snakemake.input.splits), Path(snakemake.output.baseline)
+            manifests=[Path(m) for m in snakemake.input.manifests],
+            splits=Path(snakemake.input.splits),
+            baseline=Path(snakemake.output.baseline),
         )

@@ -54,8 +54,12 @@ if __name__ == "__main__":
     with _bootstrap.job(snakemake):
         given = snakemake.input
         main(
-            *([Path(p) for p in given[name]] for name in ("scores", "lesions", "trust", "models", "indexes")),
-            Path(given.splits),
-            Path(snakemake.output.detection).parent,
-            json.loads(snakemake.params.recipe),
+            scores=[Path(p) for p in given.scores],
+            lesions=[Path(p) for p in given.lesions],
+            counted=[Path(p) for p in given.trust],
+            models=[Path(p) for p in given.models],
+            indexes=[Path(p) for p in given.indexes],
+            splits=Path(given.splits),
+            folder=Path(snakemake.output.detection).parent,
+            recipe=json.loads(snakemake.params.recipe),
         )

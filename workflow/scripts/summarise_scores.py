@@ -34,9 +34,9 @@ def main(results: Path, scores: Sequence[Path], models: Sequence[Path], baseline
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         main(
-            study.results,
-            [Path(s) for s in snakemake.input.scores],
-            [Path(m) for m in snakemake.input.models],
-            Path(snakemake.input.baseline),
-            json.loads(snakemake.params.recipe),
+            results=study.results,
+            scores=[Path(s) for s in snakemake.input.scores],
+            models=[Path(m) for m in snakemake.input.models],
+            baseline=Path(snakemake.input.baseline),
+            recipe=json.loads(snakemake.params.recipe),
         )

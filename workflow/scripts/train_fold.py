@@ -91,16 +91,16 @@ if __name__ == "__main__":
         model, folder = snakemake.wildcards.model, Path(snakemake.output.model).parent
         epochs = {m.name: Schedule(m.training["schedule"]).epochs for m in study.models.values()}
         main(
-            Path(snakemake.input.pack).parent,
-            Path(snakemake.input.draw_ids),
-            Path(snakemake.input.splits),
-            Path(snakemake.input.weights) if snakemake.input.get("weights") else None,
-            folder,
-            int(snakemake.wildcards.fold),
-            json.loads(snakemake.params.recipe),
-            _bootstrap.code(snakemake, study),
-            {name: study.models[model].training[name] for name in BESIDE},
-            snakemake.threads,
-            study.results / "tensorboard" / model / folder.name,
-            lambda: str(time_left(folder.parents[1], epochs, study.splits["folds"])),
+            pack=Path(snakemake.input.pack).parent,
+            draw_ids=Path(snakemake.input.draw_ids),
+            splits=Path(snakemake.input.splits),
+            weights=Path(snakemake.input.weights) if snakemake.input.get("weights") else None,
+            folder=folder,
+            fold=int(snakemake.wildcards.fold),
+            recipe=json.loads(snakemake.params.recipe),
+            code=_bootstrap.code(snakemake, study),
+            beside={name: study.models[model].training[name] for name in BESIDE},
+            threads=snakemake.threads,
+            events=study.results / "tensorboard" / model / folder.name,
+            study_left=lambda: str(time_left(folder.parents[1], epochs, study.splits["folds"])),
         )

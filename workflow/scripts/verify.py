@@ -37,6 +37,6 @@ def main(results: Path, names: Mapping[str, Sequence[str]]) -> None:
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         main(
-            study.results,
-            {"dataset": list(study.datasets), "model": list(study.models), "fold": [str(k) for k in study.folds]},
+            results=study.results,
+            names={"dataset": list(study.datasets), "model": list(study.models), "fold": [str(k) for k in study.folds]},
         )

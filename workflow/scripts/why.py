@@ -107,5 +107,10 @@ if __name__ == "__main__":
             raise UserError("nothing is named: write `snakemake why --config artefact=results/…` with a file or folder")
         now, codes = snakemake.params.now, snakemake.params.codes
         main(
-            study.results, Path(study.artefact), now, codes, snakemake.config, _bootstrap.WORKFLOW.parent / "Snakefile"
+            results=study.results,
+            artefact=Path(study.artefact),
+            now=now,
+            codes=codes,
+            config=snakemake.config,
+            snakefile=_bootstrap.WORKFLOW.parent / "Snakefile",
         )

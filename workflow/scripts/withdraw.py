@@ -71,4 +71,4 @@ def remove_pictures(results: Path, images: Collection[str]) -> None:
 
 if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
-        main(study.results, study.patients, study.models)
+        main(results=study.results, patients=study.patients, models=study.models)

@@ -47,10 +47,13 @@ if __name__ == "__main__":
     with _bootstrap.job(snakemake):
         given = snakemake.input
         main(
-            json.loads(snakemake.params.recipe),
-            Path(given.splits),
-            Path(given.plan),
-            *([Path(p) for p in given[name]] for name in ("indexes", "manifests", "models", "weights")),
-            Path(given.checked),
-            Path(snakemake.output.md),
+            recipe=json.loads(snakemake.params.recipe),
+            splits=Path(given.splits),
+            work=Path(given.plan),
+            indexes=[Path(p) for p in given.indexes],
+            manifests=[Path(p) for p in given.manifests],
+            models=[Path(p) for p in given.models],
+            weights=[Path(p) for p in given.weights],
+            checked=Path(given.checked),
+            md=Path(snakemake.output.md),
         )

@@ -69,16 +69,16 @@ if __name__ == "__main__":
     with _bootstrap.job(snakemake) as study:
         given = snakemake.input
         main(
-            study.config,
-            json.loads(snakemake.params.recipe),
-            {Path(t).stem: Path(t) for t in given.tables},
-            Path(given.splits),
-            Path(given.plan),
-            [Path(i) for i in given.indexes],
-            [Path(m) for m in given.manifests],
-            [Path(m) for m in given.models],
-            [Path(s) for s in given.scores],
-            Path(given.methods),
-            [Path(f) for f in given.figures],
-            Path(snakemake.output.html),
+            config=study.config,
+            recipe=json.loads(snakemake.params.recipe),
+            tables_={Path(t).stem: Path(t) for t in given.tables},
+            splits=Path(given.splits),
+            work=Path(given.plan),
+            indexes=[Path(i) for i in given.indexes],
+            manifests=[Path(m) for m in given.manifests],
+            models=[Path(m) for m in given.models],
+            scores=[Path(s) for s in given.scores],
+            methods=Path(given.methods),
+            figures=[Path(f) for f in given.figures],
+            html=Path(snakemake.output.html),
         )

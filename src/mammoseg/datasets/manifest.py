@@ -1,4 +1,4 @@
-"""The user's own archive: one CSV that names images, patients and masks. The columns are described in the README."""
+"""The user's own archive: one CSV that names images, patients and masks. docs/running.md describes the columns."""
 
 import logging
 import math

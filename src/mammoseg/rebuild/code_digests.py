@@ -1,7 +1,11 @@
 """Digests of code: the syntax trees of what a stage computes with.
 
-What decides no value does not count: comments, docstrings, layout; the text of errors and of log lines; modules that only report,
-claim or keep (`DECIDE_NO_VALUE`); importers that the stage does not use.
+What decides no value does not count:
+
+- comments, docstrings, layout, the text of errors and of log lines;
+- the guard of a script, which only unpacks what Snakemake gives it;
+- modules that only report, claim or keep (`DECIDE_NO_VALUE`);
+- importers that the stage does not use.
 """
 
 import ast
@@ -63,6 +67,7 @@ def _tree(path: Path) -> tuple[str, tuple[str, ...]]:
 @cache
 def _parsed(path: str, _mtime_ns: int, _size: int) -> tuple[str, tuple[str, ...]]:
     tree = ast.parse(Path(path).read_bytes())
+    tree.body = [s for s in tree.body if not _is_guard(s)]
     imported = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -77,6 +82,11 @@ def _parsed(path: str, _mtime_ns: int, _size: int) -> tuple[str, tuple[str, ...]
     words: list[str] = []
     _spell(tree, words)
     return digest("\n".join(words)), tuple(n for n in imported if n.split(".")[0] == PACKAGE.name)
+
+
+def _is_guard(statement: ast.stmt) -> bool:
+    """Whether a statement is ``if __name__ == "__main__"``."""
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) == "__name__ == '__main__'"
 
 
 def _only_says(statement: ast.stmt) -> bool:
