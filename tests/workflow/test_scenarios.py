@@ -35,12 +35,12 @@ def image_of(study: TinyStudy, role: str, dataset: str = "site-a", with_mass: bo
     raise LookupError(role)
 
 
-def change_pixels(path) -> None:
-    """Turn an image upside down, whatever its transfer syntax; twice gives other bytes but the old pixels."""
+def change_pixels(path, change=np.flipud) -> None:
+    """Change an image, whatever its transfer syntax; turned upside down twice it has other bytes but the old pixels."""
     ds = pydicom.dcmread(path)
     if ds.file_meta.TransferSyntaxUID.is_compressed:
         ds.decompress(generate_instance_uid=False)
-    ds.PixelData = ds.pixel_array[::-1].tobytes()
+    ds.PixelData = change(ds.pixel_array).tobytes()
     ds.save_as(path)
 
 
