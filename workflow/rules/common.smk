@@ -65,7 +65,7 @@ def code(rule, importer=None):
 def stage(rule, dataset=None, **recipe):
     """The one value in a rule's params: what it depends on besides its input files, its code included.
 
-    A rule that reads a release names its data set: the importer in use belongs to its code. Snakemake compares params as a set of
+    Where a release is read, `dataset` says which: the importer in use belongs to the code. Snakemake compares params as a set of
     texts without names: so one text, with sorted keys.
     """
     importer = STUDY.datasets[dataset].importer if dataset else None
