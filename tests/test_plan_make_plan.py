@@ -1,4 +1,5 @@
 import hashlib
+import json
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -134,6 +135,17 @@ def test_a_cohort_that_was_locked_by_an_earlier_version_keeps_every_part_and_fol
     after = places(plan_of(grown, before=waiting, extend=True))
     assert {p: place for p, place in after.items() if p in places(before)} == places(before)
     assert {p: after[p][0] for p in part_of} == part_of
+
+
+def test_the_lock_does_not_tell_in_which_order_patients_were_drawn(indexes, tmp_path):
+    """It may be shown, and whoever knows the original ids can work out their order."""
+    first = plan_of(indexes)
+    extended = plan_of({**indexes, "site-a": site("a", 60)}, before=first, extend=True)
+    for plan in (first, extended):
+        plan.lock.save(tmp_path)
+        patients = list(json.loads((tmp_path / "cohort.lock.json").read_text())["patients"])
+        assert patients == sorted(patients)
+    assert list(first.lock.patients) != sorted(first.lock.patients), "else this test could not fail"
 
 
 def test_no_shard_mixes_parts_and_each_is_bounded(indexes):

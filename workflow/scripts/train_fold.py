@@ -52,7 +52,6 @@ def main(pack: Path, draw_ids: Path, splits: Path, weights: Path | None, folder:
             "fold": fold,
             "weights": record.get("sha256") if found else "random",
             "recipe": recipe,
-            "draws": sorted(draw_id.items()),
         }
     )
     keeper, log, state = Keeper(folder, FILES, sets=2), logging.getLogger("mammoseg"), folder / ".resume"

@@ -65,8 +65,9 @@ class Lock:
 
     def save(self, results: Path) -> None:
         """Write it beside the results, undeclared: neither a failed job nor Snakemake can take it away."""
+        # Sorted throughout: this file may be shown, and the order in which patients were drawn would tell who is who.
         ordered = {**vars(self), "waiting": sorted(self.waiting), "withdrawn": sorted(self.withdrawn)}
-        write_text(results / LOCK, json.dumps(ordered, separators=(",", ":")))
+        write_text(results / LOCK, json.dumps(ordered, separators=(",", ":"), sort_keys=True))
 
     def images(self, patient: str) -> list[str]:
         """Ids of all images of one patient."""

@@ -17,6 +17,8 @@ from mammoseg.runtime.files import read_csv, write_text
 FOLDER = "records"
 PLAN = {"work.csv", "splits.csv", "shards.csv", "index.csv", "sources.csv", "excluded.csv"}
 """Inputs that a recipe already holds as digests of the rows that concern the job."""
+IDENTIFYING = {"sources.csv", "draw_ids.csv"}
+"""Private tables of original ids: a digest of one would let who knows the ids try which pseudonym belongs to which."""
 PICTURES = {
     "png_sha256": "{image_id}.png", "mask_sha256": "{image_id}_mask.png", "reference_sha256": "{image_id}_reference.png",
     "votes_sha256": "{image_id}_votes.png", "sha256": "{file}",
@@ -52,8 +54,8 @@ class Record:
             "version": __version__,
             "code": recipe.pop("code", ""),
             "recipe": recipe,
-            "inputs": {self._name(p): digests.sha256(p) for p in map(Path, inputs) if p.name not in PLAN},
-            "outputs": {self._name(p): digests.sha256(p) for p in map(Path, outputs)},
+            "inputs": {self._name(p): digests.sha256(p) for p in map(Path, inputs) if p.name not in PLAN | IDENTIFYING},
+            "outputs": {self._name(p): digests.sha256(p) for p in map(Path, outputs) if p.name not in IDENTIFYING},
         }
         write_text(self.path, digests.canonical(record))
 

@@ -200,7 +200,9 @@ def train_fold(
             network.compile()
         trainer = _trainer(training, schedule.epochs, device, progress, epochs)
         machine = {**hardware(device, threads), "torch": str(torch.__version__), "precision": trainer.precision}
-        with Events(events, images, rows["validation"], training["overlays_every"]) as seen:
+        # By pseudonym: which images are shown must not tell the order of their original ids.
+        shown = sorted(rows["validation"], key=lambda row: pack.cases[row]["image_id"])
+        with Events(events, images, shown, training["overlays_every"]) as seen:
             job = FoldTraining(
                 FoldModel(network, *measured),
                 loader,
