@@ -48,6 +48,17 @@ def results(tmp_path):
     return results
 
 
+def test_no_digest_of_a_table_of_original_ids_is_on_record(results):
+    """Whoever knows the ids could try which pseudonym belongs to which."""
+    for name in ("sources.csv", "draw_ids.csv"):
+        (results / name).write_text("id")
+    Record(results, results / "logs/pack.log").write(
+        "pack", "pack", {}, {}, [results / "sources.csv"], [results / "draw_ids.csv", results / "table.csv"]
+    )
+    record = json.loads((results / "records/pack.json").read_text())
+    assert (record["inputs"], list(record["outputs"])) == ({}, ["table.csv"])
+
+
 def test_a_record_says_what_made_it_from_what_and_what_was_made(results):
     record = record_of(results, results / "table.csv")
     assert (record["rule"], record["code"], record["recipe"]) == ("summarise", "c3", {})

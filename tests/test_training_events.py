@@ -82,3 +82,16 @@ def test_outlines_are_the_border_pixels():
     assert np.array_equal(coloured, border)
     assert tuple(picture[1, 1]) == (86, 180, 233)
     assert tuple(picture[5, 5]) == (230, 159, 0)
+
+
+def test_the_images_shown_do_not_tell_the_order_of_the_original_ids(tmp_path):
+    backwards = [f"{99 - k:02d}" for k in range(14)]
+    for name, draw_ids in (("plain", None), ("backwards", backwards)):
+        run(
+            training=recipe(overlays_every=1),
+            events=tmp_path / name,
+            validate=range(8, 14),
+            train=range(8),
+            draw_ids=draw_ids,
+        )
+    assert read(tmp_path / "plain").Tags()["images"] == read(tmp_path / "backwards").Tags()["images"]

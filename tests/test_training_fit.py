@@ -322,3 +322,19 @@ def test_workers_follow_the_threads():
     assert [fit._workers("auto", n, on_gpu=True) for n in (1, 2, 8)] == [0, 1, 7]
     assert fit._workers("auto", 8, on_gpu=False) == 0, "on a CPU the steps want all threads"
     assert fit._workers(3, 1, on_gpu=False) == 3
+
+
+def test_order_and_draws_follow_from_the_draw_ids_and_not_from_the_pseudonyms(monkeypatch):
+    """Other pseudonyms, and so another order of the pack, give the same model bit for bit."""
+    order = np.random.default_rng(5).permutation(len(PACK.cases))
+    cases = tuple({**PACK.cases[k], "image_id": f"other{n:02d}"} for n, k in enumerate(order))
+    renamed = Pack(PACK.images[order], PACK.masks[order], cases)
+    draw_ids = [f"draw{k:02d}" for k in range(len(order))]
+    place = {int(k): n for n, k in enumerate(order)}
+    first = run(draw_ids=draw_ids)
+    same = run(
+        renamed, [place[k] for k in range(10)], [place[k] for k in range(10, 14)], draw_ids=[draw_ids[k] for k in order]
+    )
+    assert equal(first.state, same.state)
+    assert first.normalisation == same.normalisation
+    assert not equal(first.state, run(draw_ids=draw_ids[::-1]).state), "they decide what is drawn"

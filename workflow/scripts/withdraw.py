@@ -2,6 +2,7 @@
 
 import _bootstrap
 
+import json
 import logging
 import shutil
 from collections.abc import Collection, Sequence
@@ -44,10 +45,8 @@ def main(results: Path, patients: Sequence[str], models: Collection[str]) -> Non
                 )
             for fold in folds:  # its files show validation images, and cannot lose one of them
                 shutil.rmtree(results / "tensorboard" / fold, ignore_errors=True)
-                shutil.rmtree(
-                    results / "models" / fold / KEPT, ignore_errors=True
-                )  # else it would stay as the set before
         remove_pictures(results, lock.images(patient))
+        forget_kept_models(results, patient)
     lock.withdraw(patients)
     lock.save(results)
     forget_plan(results)
@@ -55,6 +54,13 @@ def main(results: Path, patients: Sequence[str], models: Collection[str]) -> Non
         "images, masks and predictions are removed. Run the study once more: until then the pack, the scores, the figures and "
         "the report still hold what was made of them, and verify misses the files. What lies in the release is yours to remove"
     )
+
+
+def forget_kept_models(results: Path, patient: str) -> None:
+    """Remove every kept set of a model that saw the patient, also one of an earlier cohort: it would come back."""
+    for model in results.glob(f"models/*/*/{KEPT}/*/model.json"):
+        if any(patient in people for people in json.loads(model.read_text())["patients"].values()):
+            shutil.rmtree(model.parent)
 
 
 def remove_pictures(results: Path, images: Collection[str]) -> None:

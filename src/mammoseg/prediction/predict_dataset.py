@@ -150,5 +150,5 @@ def _refuse_seen(facts: Mapping, how: Sequence[str], patients: set[str], fold: i
 
 
 def to_16bit(probability: np.ndarray) -> np.ndarray:
-    """round(65535 p) as uint16, of probabilities 0..1; `scoring.binarise` rounds a threshold in the same way."""
+    """round(65535 p) as uint16, of probabilities 0..1; `case_scores.binarise` rounds a threshold in the same way."""
     return np.rint(probability.astype(np.float64) * 65535).astype(np.uint16)
